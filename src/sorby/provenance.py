@@ -13,7 +13,18 @@ from typing import Any
 
 from sorby._version import __version__
 
-_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "openvino", "onnx", "pillow", "tifffile")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "torchvision",
+    "timm",
+    "openvino",
+    "onnx",
+    "pillow",
+    "tifffile",
+)
 
 
 def git_state(folder: Path | str = ".") -> dict[str, Any] | None:
@@ -48,6 +59,10 @@ def describe(seed: int | None = None) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
         "versions": versions(),
-        "platform": {"system": platform.system(), "machine": platform.machine(), "python": sys.version.split()[0]},
+        "platform": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "python": sys.version.split()[0],
+        },
         "git": git_state(Path(__file__).parent),
     }

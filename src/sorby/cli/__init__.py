@@ -1,0 +1,44 @@
+"""The command line: one thin file a command group, see ``sorby --help``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from sorby._version import __version__
+from sorby.cli._frame import LazyGroup, run
+
+COMMANDS = {
+    "demo": ("sorby.cli.demo:demo", "The main job on phantoms, start to report, offline."),
+    "corpus": ("sorby.cli.corpus:corpus", "Build, audit and scale collections of images."),
+    "train": ("sorby.cli.train:train", "Train a classifier from a corpus, a table or a folder per class."),
+    "crossval": ("sorby.cli.train:crossval", "k-fold cross-validation, grouped where specimens are known."),
+    "evaluate": (
+        "sorby.cli.evaluate:evaluate",
+        "Every metric of a bundle on labelled images, with intervals.",
+    ),
+    "inspect": (
+        "sorby.cli.inspect:inspect",
+        "Verdicts for images: label, confidence, set, novelty, referral.",
+    ),
+    "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
+    "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),
+    "key": ("sorby.cli.key:key", "Signing keys and whom to trust."),
+    "weights": ("sorby.cli.weights:weights", "Pretrained weights at hand."),
+    "doctor": ("sorby.cli.doctor:doctor", "Versions, devices, weights, missing parts."),
+}
+
+
+@click.group(cls=LazyGroup, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sorby")
+def cli() -> None:
+    """From a materials image to a verdict somebody can defend.
+
+    Example: sorby train my_images/ --out run && sorby inspect run/bundle.sorby new_images/ --out verdicts
+    """
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(cli))
