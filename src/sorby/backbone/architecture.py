@@ -1,0 +1,172 @@
+"""Backbones by their timm names, and the graph that turns pixels into pooled stage features."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import warnings
+from dataclasses import dataclass
+
+import timm
+import torch
+from torch import nn
+
+from sorby.backbone.weights import PACKAGED, WeightSource, fill
+from sorby.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A feature network and where its weights came from.
+
+    Attributes
+    ----------
+    name : str
+        timm name.
+    module : torch.nn.Module
+        timm model without classifier.
+    mean, std : tuple of float
+        Channel normalisation on pixels scaled to 0..1.
+    source : WeightSource
+        Origin of the weights.
+    """
+
+    name: str
+    module: nn.Module
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    source: WeightSource
+
+    @property
+    def key(self) -> str:
+        """Identity of architecture and weights, for caches."""
+        return f"{self.name}:{self.source.sha256 or self.source.detail}"
+
+
+def load(name: str, *, pretrained: bool = True, seed: int = 0, **options: object) -> Backbone:
+    """Return a backbone by its timm name.
+
+    Parameters
+    ----------
+    name : str
+        E.g. ``efficientnet_lite0`` (its weights come with sorby) or any other timm name.
+    pretrained : bool
+        Fill it with pretrained weights; where none can be found that is an error. False gives random weights
+        from *seed*, recorded as such.
+    **options
+        Passed to ``timm.create_model`` (``drop_path_rate``, ``img_size`` ...).
+
+    Raises
+    ------
+    InputError
+        timm does not know the name.
+    MissingPartError
+        No pretrained weights were found.
+    """
+    if not timm.is_model(name.split(".")[0]):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise InputError(
+            f"no backbone named {name!r}", f"did you mean {', '.join(near)}?" if near else "use a timm name"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    configuration = timm.models.get_pretrained_cfg(name)
+    mean = tuple(configuration.mean) if configuration else (0.485, 0.456, 0.406)
+    std = tuple(configuration.std) if configuration else (0.229, 0.224, 0.225)
+    source = fill(module, name) if pretrained else WeightSource("random", f"seed {seed}")
+    if source.kind == "package":
+        mean, std = PACKAGED[name].mean, PACKAGED[name].std
+    return Backbone(name, module.eval(), mean, std, source)
+
+
+class Normalise(nn.Module):
+    """uint8 images (N, H, W, 1 or 3) to normalised float (N, 3, H, W)."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("scale", 1 / (255 * torch.tensor(std).view(1, 3, 1, 1)), persistent=False)
+        self.register_buffer(
+            "shift", -(torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1), persistent=False
+        )
+        self.scale: torch.Tensor
+        self.shift: torch.Tensor
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalise; a grey channel is repeated."""
+        pixels = images.permute(0, 3, 1, 2).to(self.scale.dtype).expand(-1, 3, -1, -1)
+        return pixels * self.scale + self.shift
+
+
+def stage_indices(module: nn.Module, count: int = 4) -> tuple[int, ...]:
+    """Return which intermediate outputs of a timm model stand for its *count* stages.
+
+    The last *count* stages of a convolutional network; for a transformer *count* blocks, evenly spaced to the end.
+    """
+    total = len(module.feature_info)  # type: ignore[arg-type]
+    if total <= count + 2:
+        return tuple(range(max(0, total - count), total))
+    return tuple(round((k + 1) * total / count) - 1 for k in range(count))
+
+
+class StageFeatures(nn.Module):
+    """uint8 images (N, H, W, 1 or 3) to features (N, D): mean and standard deviation of each stage's channels.
+
+    Second-order statistics carry texture, which is what tells most microstructures apart.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    stages : tuple of int, optional
+        Indices as for timm's ``forward_intermediates``; the network's last four stages by default.
+    """
+
+    def __init__(self, backbone: Backbone, stages: tuple[int, ...] | None = None) -> None:
+        super().__init__()
+        self.normalise = Normalise(backbone.mean, backbone.std)
+        self.module = backbone.module
+        self.stages = stages or stage_indices(backbone.module)
+
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the stages' feature maps, each (N, C, h, w)."""
+        found: list[torch.Tensor] = self.module.forward_intermediates(  # type: ignore[operator]
+            self.normalise(images), indices=list(self.stages), intermediates_only=True
+        )
+        return found
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Pool every stage and concatenate, stage by stage: means, then standard deviations."""
+        return torch.cat([statistics(each) for each in self.maps(images)], dim=1)
+
+
+def statistics(maps: torch.Tensor) -> torch.Tensor:
+    """Return channel means and standard deviations (N, 2C) of maps (N, C, h, w)."""
+    flat = maps.flatten(2)
+    mean = flat.mean(2)
+    variance = (flat - mean.unsqueeze(2)).square().mean(2)
+    return torch.cat([mean, (variance + 1e-12).sqrt()], dim=1)
+
+
+def to_onnx(graph: nn.Module, height: int, width: int, channels: int, outputs: tuple[str, ...]) -> bytes:
+    """Write a graph on uint8 images (N, *height*, *width*, *channels*) as ONNX, N free.
+
+    The TorchScript exporter is used because it takes half a second where the newer one takes eight for the same
+    graph; a test holds the result against torch.
+    """
+    buffer = io.BytesIO()
+    example = torch.zeros(2, height, width, channels, dtype=torch.uint8)
+    device = next((parameter.device for parameter in graph.parameters()), torch.device("cpu"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.eval().to("cpu"),
+            (example,),
+            buffer,
+            dynamo=False,
+            opset_version=17,
+            input_names=["images"],
+            output_names=list(outputs),
+            dynamic_axes={name: {0: "n"} for name in ("images", *outputs)},
+        )
+    graph.to(device)
+    return buffer.getvalue()

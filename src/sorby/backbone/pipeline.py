@@ -1,0 +1,116 @@
+"""Files in, graph outputs out: decoding, preparation and inference overlapped, in order, in constant memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from sorby.backbone.preprocessing import Uint8Image
+from sorby.backbone.runtime import Array, Runtime
+from sorby.errors import SorbyError
+
+Item = TypeVar("Item")
+Outcome = tuple[Array, ...] | SorbyError
+_LOOK_AHEAD = 4  # batches that may wait decoded; enough to keep every slot busy
+
+
+def decoding_threads() -> int:
+    """Return how many threads decode images; decoding releases the interpreter lock."""
+    return max(2, min(8, os.cpu_count() or 2))
+
+
+class _Batches(Generic[Item]):
+    """The batches under way, oldest first."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._under_way: deque[tuple[int, list[tuple[Item, SorbyError | None]]]] = deque()
+        self._next = 0
+
+    @property
+    def full(self) -> bool:
+        return len(self._under_way) >= self._runtime.slots
+
+    def start(self, members: list[tuple[Item, SorbyError | None]], images: list[Uint8Image]) -> None:
+        slot = self._next % self._runtime.slots
+        self._next += 1
+        if images:
+            self._runtime.start(slot, np.stack(images))
+            self._under_way.append((slot, members))
+        else:
+            self._under_way.append((-1, members))
+
+    def finish(self) -> Iterator[tuple[Item, Outcome]]:
+        slot, members = self._under_way.popleft()
+        outputs = self._runtime.finish(slot) if slot >= 0 else ()
+        row = 0
+        for item, error in members:
+            if error is not None:
+                yield item, error
+            else:
+                yield item, tuple(output[row] for output in outputs)
+                row += 1
+
+    def __bool__(self) -> bool:
+        return bool(self._under_way)
+
+
+def stream(
+    items: Iterable[Item], prepare: Callable[[Item], Uint8Image], runtime: Runtime
+) -> Iterator[tuple[Item, Outcome]]:
+    """Run a graph over items of any number, yielding in the order given.
+
+    Parameters
+    ----------
+    items : iterable
+        Anything *prepare* understands, usually paths; consumed lazily.
+    prepare : callable
+        Item to uint8 pixels (H, W, C); runs in threads. A `SorbyError` it raises becomes that item's outcome and
+        the others go on.
+    runtime : Runtime
+
+    Yields
+    ------
+    (item, outcome)
+        The graph's outputs for one image (without batch axis), or the error that stopped it.
+    """
+    source = iter(items)
+    waiting: deque[tuple[Item, Future[Uint8Image]]] = deque()
+    batches: _Batches[Item] = _Batches(runtime)
+    with ThreadPoolExecutor(decoding_threads(), thread_name_prefix="decode") as pool:
+        try:
+            while True:
+                room = _LOOK_AHEAD * runtime.batch_size - len(waiting)
+                waiting.extend((item, pool.submit(prepare, item)) for item in islice(source, room))
+                if not waiting:
+                    break
+                if batches.full:
+                    yield from batches.finish()
+                batches.start(*_gather(waiting, runtime.batch_size))
+            while batches:
+                yield from batches.finish()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _gather(
+    waiting: deque[tuple[Item, Future[Uint8Image]]], size: int
+) -> tuple[list[tuple[Item, SorbyError | None]], list[Uint8Image]]:
+    """Take the next prepared images off the queue until *size* of them are good."""
+    members: list[tuple[Item, SorbyError | None]] = []
+    images: list[Uint8Image] = []
+    while waiting and len(images) < size:
+        item, future = waiting.popleft()
+        try:
+            images.append(future.result())
+            members.append((item, None))
+        except SorbyError as error:
+            members.append((item, error))
+    return members, images

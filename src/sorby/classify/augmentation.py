@@ -1,0 +1,55 @@
+"""Random changes of training images that leave the label true; none at test time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torchvision.transforms import v2
+
+Augmentation = Callable[[torch.Tensor], torch.Tensor]
+
+
+def _quarter_turn(image: torch.Tensor) -> torch.Tensor:
+    return torch.rot90(image, int(torch.randint(0, 4, ())), dims=(-2, -1))
+
+
+class _MirrorRotation(v2.Transform):
+    """Rotation by any angle, corners filled by reflection.
+
+    The source rotates micrographs of 1994 px arbitrarily; black corners would be a cue, so the image is
+    reflected outwards before it is turned.
+    """
+
+    def transform(self, inpt: torch.Tensor, params: dict[str, object]) -> torch.Tensor:
+        """Turn one image (C, H, W)."""
+        height, width = inpt.shape[-2:]
+        margin = [min(side - 1, int(0.25 * side) + 1) for side in (width, height)]
+        padded = v2.functional.pad(inpt, margin, padding_mode="reflect")
+        angle = float(torch.empty(()).uniform_(-180, 180))
+        turned = v2.functional.rotate(padded, angle, interpolation=v2.InterpolationMode.BILINEAR)
+        return v2.functional.center_crop(turned, [height, width])
+
+
+def make(preset: str) -> Augmentation | None:
+    """Return a preset for uint8 images (C, H, W), or None for no change.
+
+    Parameters
+    ----------
+    preset : {"none", "flips", "steel", "fracture"}
+        ``flips``: horizontal and vertical flips and quarter turns, which no microstructure cares about.
+        ``steel``: any rotation, flips, slight contrast, Gaussian blur (Durmaz et al. 2023; magnitudes are not
+        published, ours: contrast +-20 %, sigma .1 to 1.5 px in half the images).
+        ``fracture``: RandAugment, 2 operations of magnitude 12 (Schmid et al.).
+    """
+    flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+    if preset == "none":
+        return None
+    if preset == "flips":
+        return v2.Compose([*flips, _quarter_turn])
+    if preset == "steel":
+        blur = v2.RandomApply([v2.GaussianBlur(5, sigma=(0.1, 1.5))], p=0.5)
+        return v2.Compose([_MirrorRotation(), *flips, v2.ColorJitter(contrast=0.2), blur])
+    if preset == "fracture":
+        return v2.RandAugment(num_ops=2, magnitude=12)
+    raise ValueError(f"unknown augmentation preset {preset!r}")

@@ -1,0 +1,229 @@
+"""Fine-tuning: the loop on one screen; killed at any moment and started again it ends with the same network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning_fabric import Fabric
+
+from sorby.backbone import architecture, runtime
+from sorby.classify import augmentation
+from sorby.classify.checkpoint import load_checkpoint, save_checkpoint
+from sorby.classify.losses import make_loss
+from sorby.classify.network import ClassifierNetwork, parameter_groups
+from sorby.classify.recipe import Recipe
+from sorby.classify.sampling import epoch_order
+from sorby.classify.schedule import rate_factor
+from sorby.errors import InputError
+from sorby.evidence import metrics
+from sorby.progress import bar
+
+Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Prepared images of one part of a split.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (n, H, W, C)
+        May be memory-mapped.
+    labels : ndarray of int, shape (n,)
+    """
+
+    pixels: Pixels
+    labels: Labels
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """A trained network at its best epoch.
+
+    Attributes
+    ----------
+    network : ClassifierNetwork
+    history : list of dict
+        ``epoch``, ``train_loss``, ``val_loss``, ``val_accuracy``, ``val_macro_f1`` for each epoch.
+    best_epoch : int
+    resumed_from : int
+        First epoch that this process ran.
+    """
+
+    network: ClassifierNetwork
+    history: list[dict[str, float]]
+    best_epoch: int
+    resumed_from: int
+
+
+def fingerprint(recipe: Recipe, train: Part, validation: Part) -> str:
+    """Identify a training, so that a checkpoint of another one is never resumed."""
+    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    for part in (train, validation):
+        digest.update(part.labels.tobytes())
+        digest.update(np.ascontiguousarray(part.pixels[:: max(1, len(part.pixels) // 64)]).tobytes())
+    return digest.hexdigest()
+
+
+def _seed(*numbers: int) -> None:
+    """Seed torch from several numbers; all randomness of a step follows from (seed, epoch, position)."""
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def _batch(part: Part, rows: Labels, augment: augmentation.Augmentation | None, seed: int, epoch: int) -> torch.Tensor:
+    """Return uint8 pixels (n, H, W, C) of some rows, each augmented from its own seed."""
+    pixels = torch.from_numpy(np.ascontiguousarray(part.pixels[rows]))
+    if augment is None:
+        return pixels
+    changed = []
+    for image, row in zip(pixels, rows, strict=True):
+        _seed(seed, epoch, int(row))
+        changed.append(augment(image.permute(2, 0, 1)).permute(1, 2, 0))
+    return torch.stack(changed)
+
+
+class _Training:
+    """The moving parts of one training."""
+
+    def __init__(self, recipe: Recipe, n_classes: int, train: Part, device: runtime.Device) -> None:
+        section = recipe.finetune
+        self.recipe, self.section, self.train = recipe, section, train
+        target = runtime.resolve_device(device)
+        bf16 = section.precision == "bf16" or (
+            section.precision == "auto" and (runtime.cpu_has_bf16() if target == "cpu" else torch.cuda.is_bf16_supported())
+        )
+        self.fabric = Fabric(accelerator=target, devices=1, precision="bf16-mixed" if bf16 else "32-true")
+        options: dict[str, object] = {"drop_path_rate": section.drop_path} if section.drop_path else {}
+        backbone = architecture.load(
+            recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed, **options
+        )
+        self.source = backbone.source
+        network = ClassifierNetwork(backbone, n_classes, recipe.seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = torch.optim.AdamW(parameter_groups(network, section), lr=section.learning_rate)
+        self.plain_network, self.plain_optimiser = network, optimiser
+        self.network, self.optimiser = self.fabric.setup(network, optimiser)
+        self.loss = self.fabric.to_device(make_loss(recipe.balance, train.labels, n_classes, section.label_smoothing))
+        self.augment = augmentation.make(recipe.augment)
+
+    def run_epoch(self, epoch: int) -> float:
+        """Train one epoch and return its mean loss (on augmented, sampled batches)."""
+        recipe, section = self.recipe, self.section
+        self.network.train()
+        order = epoch_order(self.train.labels, recipe.balance.sampling, recipe.seed, epoch)
+        micro = [order[k : k + section.batch_size] for k in range(0, len(order), section.batch_size)]
+        if len(micro) > 1 and len(micro[-1]) == 1:  # a batch of one has no variance for batch norm
+            micro[-2:] = [np.concatenate(micro[-2:])]
+        steps_per_epoch = -(-len(micro) // section.accumulate)
+        total = 0.0
+        with bar(f"epoch {epoch + 1}/{section.epochs}", len(micro)) as advance:
+            for k, rows in enumerate(micro):
+                images = self.fabric.to_device(_batch(self.train, rows, self.augment, recipe.seed, epoch))
+                labels = self.fabric.to_device(torch.from_numpy(self.train.labels[rows].astype(np.int64)))
+                last = (k + 1) % section.accumulate == 0 or k + 1 == len(micro)
+                _seed(recipe.seed, epoch, len(order) + k)
+                with self.fabric.no_backward_sync(self.network, enabled=not last):
+                    logits, _ = self.network(images)
+                    loss = self.loss(logits.float(), labels)
+                    self.fabric.backward(loss / section.accumulate)
+                total += float(loss.detach()) * len(rows)
+                if last:
+                    step = epoch * steps_per_epoch + k // section.accumulate
+                    factor = rate_factor(section, step, steps_per_epoch)
+                    for group in self.optimiser.param_groups:
+                        group["lr"] = section.learning_rate * group["lr_scale"] * factor
+                    self.optimiser.step()
+                    self.optimiser.zero_grad(set_to_none=True)
+                advance(1)
+        return total / len(order)
+
+    @torch.inference_mode()
+    def logits(self, part: Part) -> torch.Tensor:
+        """Return the logits of a part without augmentation."""
+        self.network.eval()
+        size = 2 * self.section.batch_size
+        found = [
+            self.network(self.fabric.to_device(_batch(part, np.arange(k, min(k + size, len(part.labels))), None, 0, 0)))[0]
+            for k in range(0, len(part.labels), size)
+        ]
+        return torch.cat(found).float().cpu()
+
+    def resume(self, path: Path, identity: str) -> tuple[int, dict[str, Any], dict[str, torch.Tensor]]:
+        """Continue from a checkpoint where there is one; return (next epoch, notes, best state)."""
+        if not path.is_file():
+            return 0, {"history": [], "best_epoch": -1}, {}
+        model, best, state, notes = load_checkpoint(path)
+        if notes["fingerprint"] != identity:
+            raise InputError(
+                f"{path.parent}: holds a training of other data or another recipe", "choose another --out or delete it"
+            )
+        self.plain_network.load_state_dict(model)
+        groups = self.plain_optimiser.state_dict()["param_groups"]
+        self.plain_optimiser.load_state_dict({"state": state, "param_groups": groups})
+        return int(notes["epoch"]) + 1, notes, best
+
+
+def finetune(
+    recipe: Recipe,
+    n_classes: int,
+    train: Part,
+    validation: Part,
+    state_folder: Path,
+    *,
+    device: runtime.Device = "auto",
+) -> tuple[Finetuned, architecture.WeightSource]:
+    """Train the whole network and return it at its best validation macro-F1.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    n_classes : int
+    train, validation : Part
+        Disjoint specimens; the validation part chooses the epoch and nothing else.
+    state_folder : Path
+        Holds ``checkpoint.safetensors`` after every epoch.
+    device : {"auto", "cpu", "cuda"}
+
+    Raises
+    ------
+    InputError
+        The folder holds the checkpoint of another training.
+    """
+    identity = fingerprint(recipe, train, validation)
+    training = _Training(recipe, n_classes, train, device)
+    path = state_folder / "checkpoint.safetensors"
+    first, notes, best = training.resume(path, identity)
+    history: list[dict[str, float]] = notes["history"]
+    best_epoch = int(notes["best_epoch"])
+    for epoch in range(first, recipe.finetune.epochs):
+        if recipe.finetune.patience and epoch - 1 - best_epoch >= recipe.finetune.patience:
+            break
+        train_loss = training.run_epoch(epoch)
+        scores = _validate(training, validation, n_classes)
+        history.append({"epoch": epoch, "train_loss": train_loss, **scores})
+        now = {key: value.detach().clone() for key, value in training.plain_network.state_dict().items()}
+        if best_epoch < 0 or scores["val_macro_f1"] > history[best_epoch]["val_macro_f1"]:
+            best_epoch, best = epoch, now
+        notes = {"fingerprint": identity, "epoch": epoch, "best_epoch": best_epoch, "history": history}
+        save_checkpoint(path, now, best, training.plain_optimiser, notes)
+    training.plain_network.load_state_dict(best)
+    network = training.plain_network.eval()
+    return Finetuned(network, json.loads(json.dumps(history)), best_epoch, first), training.source
+
+
+def _validate(training: _Training, part: Part, n_classes: int) -> dict[str, float]:
+    logits = training.logits(part)
+    labels = torch.from_numpy(part.labels.astype(np.int64))
+    counts = metrics.confusion_matrix(part.labels, logits.argmax(1).numpy(), n_classes)
+    return {
+        "val_loss": float(torch.nn.functional.cross_entropy(logits, labels)),
+        "val_accuracy": float(metrics.accuracy(counts)),
+        "val_macro_f1": float(metrics.macro_f1(counts)),
+    }

@@ -1,0 +1,286 @@
+"""What to train, as a validated file: every field has a meaning, a range and a default."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sorby.errors import InputError
+
+
+class Section(BaseModel):
+    """A recipe section: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageSection(Section):
+    """How images become network input; ``auto`` values are decided from the corpus and written into the run.
+
+    Attributes
+    ----------
+    height, width : int
+        Network input in pixels.
+    colour : {"auto", "grey", "rgb"}
+        ``auto`` is grey where every image is.
+    sizing : {"resize", "mirror", "mode", "mean", "tiles"}
+        ``resize`` to height x width. ``mirror``: pad by reflection or crop to height x width. Durmaz et al.'s
+        strategies: ``mode`` mirror-pads or crops to the corpus's most frequent size, ``mean`` resizes to its mean
+        size, ``tiles`` cuts tiles of height x width, classifies each and averages their probabilities.
+    intensity : {"full-range", "percentile"}
+        Rule for 16-bit and float pixels.
+    """
+
+    height: int = Field(224, ge=16, le=4096)
+    width: int = Field(224, ge=16, le=4096)
+    colour: Literal["auto", "grey", "rgb"] = "auto"
+    sizing: Literal["resize", "mirror", "mode", "mean", "tiles"] = "resize"
+    intensity: Literal["full-range", "percentile"] = "percentile"
+
+
+class BackboneSection(Section):
+    """Which feature network.
+
+    Attributes
+    ----------
+    name : str
+        timm name; ``efficientnet_lite0`` needs no network.
+    pretrained : bool
+        False trains from seeded random weights, and the bundle says so.
+    """
+
+    name: str = "efficientnet_lite0"
+    pretrained: bool = True
+
+
+class SplitSection(Section):
+    """Who is trained on and who is tested.
+
+    Attributes
+    ----------
+    fractions : tuple of float
+        Train, validation and test shares: (.64, .16, .2) as Durmaz et al., (.7, .15, .15) as Schmid et al.
+    folds : int
+        Folds of ``sorby crossval``.
+    group : {"auto", "specimen", "none"}
+        ``auto`` keeps specimens whole where the corpus names them; ``none`` splits images and says so.
+    """
+
+    fractions: tuple[float, float, float] = (0.64, 0.16, 0.2)
+    folds: int = Field(5, ge=2, le=100)
+    group: Literal["auto", "specimen", "none"] = "auto"
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitSection:
+        if abs(sum(self.fractions) - 1) > 1e-6 or min(self.fractions) < 0 or self.fractions[2] <= 0:
+            raise ValueError("fractions must be three shares of 1 with a test part above 0")
+        return self
+
+
+class HeadSection(Section):
+    """The linear head on frozen features.
+
+    Attributes
+    ----------
+    c_grid : tuple of float
+        Inverse regularisation strengths tried by inner cross-validation.
+    folds : int
+        Inner folds; they also give the cross-fitted scores that calibrate.
+    """
+
+    c_grid: tuple[Annotated[float, Field(gt=0)], ...] = (1e-3, 1e-2, 1e-1, 1.0)
+    folds: int = Field(5, ge=2, le=20)
+
+
+class BalanceSection(Section):
+    """What is done about unequal class counts.
+
+    Attributes
+    ----------
+    loss : {"plain", "class-weights", "focal"}
+        Cross-entropy, cross-entropy weighted by inverse class frequency, or focal loss (Lin et al. 2017).
+    sampling : {"plain", "oversample", "weighted"}
+        Every image once an epoch; minority images repeated until classes are equal; or draws with
+        replacement, probability 1/class count.
+    gamma : float
+        Focusing parameter of the focal loss.
+    """
+
+    loss: Literal["plain", "class-weights", "focal"] = "plain"
+    sampling: Literal["plain", "oversample", "weighted"] = "plain"
+    gamma: float = Field(2.0, ge=0, le=10)
+
+    @property
+    def corrects_twice(self) -> bool:
+        """Whether both loss and sampling correct the imbalance (Schmid et al. do; it over-corrects)."""
+        return self.loss != "plain" and self.sampling != "plain"
+
+
+class FinetuneSection(Section):
+    """How the whole network is trained.
+
+    Attributes
+    ----------
+    epochs, batch_size, accumulate : int
+        Passes over the data, images a step, steps whose gradients are summed.
+    learning_rate, weight_decay : float
+        AdamW.
+    layer_decay : float
+        Factor on the learning rate from each layer group to the one below it; 1 is one rate for all.
+    schedule : {"cosine", "step", "constant"}
+        Stepped every optimiser step (cosine) or every ``step_epochs`` epochs by ``step_gamma``.
+    warmup_steps : int
+        Linear rise from a tenth of the rate.
+    patience : int
+        Epochs without a better validation macro-F1 before the training stops; 0 never stops early.
+    drop_path, label_smoothing : float
+    calibration_fraction : float
+        Share of the training specimens that is kept from training *and* from early stopping to calibrate
+        probabilities, sets and novelty.
+    precision : {"auto", "fp32", "bf16"}
+        ``auto`` is bf16 autocast where the CPU or GPU computes it natively.
+    """
+
+    epochs: int = Field(15, ge=1, le=10_000)
+    batch_size: int = Field(16, ge=1, le=4096)
+    accumulate: int = Field(1, ge=1, le=1024)
+    learning_rate: float = Field(3e-4, gt=0, lt=1)
+    weight_decay: float = Field(0.05, ge=0, le=1)
+    layer_decay: float = Field(0.8, gt=0, le=1)
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    warmup_steps: int = Field(50, ge=0)
+    step_epochs: int = Field(10, ge=1)
+    step_gamma: float = Field(0.1, gt=0, le=1)
+    patience: int = Field(0, ge=0)
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    calibration_fraction: float = Field(0.15, gt=0, lt=0.9)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class VerdictSection(Section):
+    """When sorby says "I don't know".
+
+    Attributes
+    ----------
+    alpha : float
+        Miscoverage of the conformal sets.
+    sets : {"lac", "aps"}
+        Score of the sets.
+    class_conditional : bool
+        Coverage for each class rather than on average.
+    novelty_rate : float
+        Share of ordinary images that may be referred as novel.
+    """
+
+    alpha: float = Field(0.1, gt=0, lt=0.5)
+    sets: Literal["lac", "aps"] = "lac"
+    class_conditional: bool = False
+    novelty_rate: float = Field(0.01, gt=0, lt=0.5)
+
+
+class Recipe(Section):
+    """A whole training, from pixels to verdict."""
+
+    name: str = "default"
+    seed: int = Field(0, ge=0)
+    regime: Literal["frozen", "finetune"] = "frozen"
+    image: ImageSection = ImageSection()
+    backbone: BackboneSection = BackboneSection()
+    split: SplitSection = SplitSection()
+    head: HeadSection = HeadSection()
+    balance: BalanceSection = BalanceSection()
+    augment: Literal["none", "flips", "steel", "fracture"] = "flips"
+    finetune: FinetuneSection = FinetuneSection()
+    verdict: VerdictSection = VerdictSection()
+
+    @model_validator(mode="after")
+    def _regime_fits(self) -> Recipe:
+        if self.regime == "frozen" and (self.balance.loss == "focal" or self.balance.sampling == "weighted"):
+            raise ValueError("the frozen regime knows balance.loss plain or class-weights and no weighted sampling")
+        return self
+
+
+def _folder() -> Path:
+    """Return the recipes that come with sorby, installed or in a checkout."""
+    installed = Path(str(resources.files("sorby"))) / "recipes"
+    return installed if installed.is_dir() else Path(__file__).resolve().parents[3] / "recipes"
+
+
+def names() -> list[str]:
+    """Name the recipes that come with sorby."""
+    return sorted(path.stem for path in _folder().glob("*.yaml"))
+
+
+def load(name_or_file: str | Path | None = None, settings: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe by name or file and override single fields.
+
+    Parameters
+    ----------
+    name_or_file : str or Path, optional
+        A recipe that comes with sorby, or a YAML file; the default recipe where absent.
+    settings : dict, optional
+        ``{"section.field": value}``; texts are read as YAML.
+
+    Raises
+    ------
+    InputError
+        No such recipe, not YAML, or a field that is unknown or out of range; the line names it.
+    """
+    content: Any = {}
+    origin = "recipe"
+    if name_or_file is not None:
+        path = Path(name_or_file)
+        if path.suffix not in (".yaml", ".yml"):
+            path = _folder() / f"{name_or_file}.yaml"
+        if not path.is_file():
+            raise InputError(f"no recipe {name_or_file}", f"a .yaml file or one of: {', '.join(names())}")
+        origin = path.name
+        try:
+            content = yaml.safe_load(path.read_text("utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})", "mend the file") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{origin}: a recipe is a mapping of sections", f"sections: {', '.join(Recipe.model_fields)}")
+    for key, value in (settings or {}).items():
+        _override(content, key, yaml.safe_load(value) if isinstance(value, str) else value)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "recipe"
+        raise InputError(f"{origin}: {where}: {first['msg']}", _allowed(first["loc"])) from error
+
+
+def _override(content: dict[str, Any], key: str, value: Any) -> None:
+    *sections, field = key.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise InputError(f"--set {key}: {section} is not a section", "e.g. --set head.folds=3")
+    content[field] = value
+
+
+def _allowed(location: tuple[int | str, ...]) -> str:
+    """Say what a field may hold, or which fields there are."""
+    model: Any = Recipe
+    for part in location:
+        fields = getattr(model, "model_fields", None)
+        if fields is None:
+            break
+        if part not in fields:
+            near = difflib.get_close_matches(str(part), fields, n=1)
+            return (f"did you mean {near[0]}? " if near else "") + f"fields: {', '.join(fields)}"
+        model = fields[part].annotation
+    choices = get_args(model)
+    return f"allowed: {', '.join(map(str, choices))}" if choices else "see docs/recipes.md for the range"
+
+
+def dump(recipe: Recipe) -> str:
+    """Return a recipe as YAML, every field written out."""
+    return str(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
