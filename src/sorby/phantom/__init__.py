@@ -1,0 +1,52 @@
+"""Synthetic specimens with known truth.
+
+Steel comes first: :func:`render_steel` draws a micrograph needle by needle, so that its grade is known and not
+judged; :func:`draw_specimen` decides what one specimen's micrographs share; :func:`write_steel` fills a folder;
+:func:`render_novel` draws what a steel classifier must refer. ``fields``, ``optics``, ``frame`` and ``writing``
+know nothing of steel.
+"""
+
+from sorby.phantom.frame import Border
+from sorby.phantom.grades import (
+    HOUSE_SCALE,
+    MORPHOLOGY,
+    SIZE_CLASSES,
+    Criterion,
+    GradeTable,
+    split_code,
+)
+from sorby.phantom.needles import Lognormal, NeedleTable
+from sorby.phantom.novel import NOVEL_KINDS, NovelPhantom, render_novel
+from sorby.phantom.optics import Instrument, instrument_catalogue
+from sorby.phantom.specimens import SUBTYPES, Etching, SteelSpec, SteelSpecimen, draw_specimen
+from sorby.phantom.steel import PHASES, SteelPhantom, render_steel
+from sorby.phantom.steel_set import DEMO_CLASSES, PUBLISHED_COUNTS, write_novel, write_steel
+
+__all__ = [
+    "DEMO_CLASSES",
+    "HOUSE_SCALE",
+    "MORPHOLOGY",
+    "NOVEL_KINDS",
+    "PHASES",
+    "PUBLISHED_COUNTS",
+    "SIZE_CLASSES",
+    "SUBTYPES",
+    "Border",
+    "Criterion",
+    "Etching",
+    "GradeTable",
+    "Instrument",
+    "Lognormal",
+    "NeedleTable",
+    "NovelPhantom",
+    "SteelPhantom",
+    "SteelSpec",
+    "SteelSpecimen",
+    "draw_specimen",
+    "instrument_catalogue",
+    "render_novel",
+    "render_steel",
+    "split_code",
+    "write_novel",
+    "write_steel",
+]
