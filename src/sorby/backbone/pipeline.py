@@ -61,6 +61,40 @@ class _Batches(Generic[Item]):
         return bool(self._under_way)
 
 
+def prepared(
+    items: Iterable[Item], prepare: Callable[[Item], Uint8Image], look_ahead: int = 32
+) -> Iterator[tuple[Item, Uint8Image | SorbyError]]:
+    """Prepare images in threads, a bounded number ahead, yielding in the order given.
+
+    Parameters
+    ----------
+    items : iterable
+        Anything *prepare* understands, usually paths; consumed lazily.
+    prepare : callable
+        Item to uint8 pixels (H, W, C). A `SorbyError` it raises becomes that item's outcome.
+    look_ahead : int
+        Images that may wait.
+    """
+    source = iter(items)
+    waiting: deque[tuple[Item, Future[Uint8Image]]] = deque()
+    with ThreadPoolExecutor(decoding_threads(), thread_name_prefix="decode") as pool:
+        try:
+            while True:
+                room = look_ahead - len(waiting)
+                waiting.extend((item, pool.submit(prepare, item)) for item in islice(source, room))
+                if not waiting:
+                    return
+                item, future = waiting.popleft()
+                try:
+                    image: Uint8Image | SorbyError = future.result()
+                except SorbyError as error:
+                    image = error
+                yield item, image
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
 def stream(
     items: Iterable[Item], prepare: Callable[[Item], Uint8Image], runtime: Runtime
 ) -> Iterator[tuple[Item, Outcome]]:
@@ -69,10 +103,8 @@ def stream(
     Parameters
     ----------
     items : iterable
-        Anything *prepare* understands, usually paths; consumed lazily.
     prepare : callable
-        Item to uint8 pixels (H, W, C); runs in threads. A `SorbyError` it raises becomes that item's outcome and
-        the others go on.
+        As for `prepared`.
     runtime : Runtime
 
     Yields
@@ -80,37 +112,23 @@ def stream(
     (item, outcome)
         The graph's outputs for one image (without batch axis), or the error that stopped it.
     """
-    source = iter(items)
-    waiting: deque[tuple[Item, Future[Uint8Image]]] = deque()
     batches: _Batches[Item] = _Batches(runtime)
-    with ThreadPoolExecutor(decoding_threads(), thread_name_prefix="decode") as pool:
-        try:
-            while True:
-                room = _LOOK_AHEAD * runtime.batch_size - len(waiting)
-                waiting.extend((item, pool.submit(prepare, item)) for item in islice(source, room))
-                if not waiting:
-                    break
-                if batches.full:
-                    yield from batches.finish()
-                batches.start(*_gather(waiting, runtime.batch_size))
-            while batches:
-                yield from batches.finish()
-        finally:
-            for _, future in waiting:
-                future.cancel()
-
-
-def _gather(
-    waiting: deque[tuple[Item, Future[Uint8Image]]], size: int
-) -> tuple[list[tuple[Item, SorbyError | None]], list[Uint8Image]]:
-    """Take the next prepared images off the queue until *size* of them are good."""
     members: list[tuple[Item, SorbyError | None]] = []
     images: list[Uint8Image] = []
-    while waiting and len(images) < size:
-        item, future = waiting.popleft()
-        try:
-            images.append(future.result())
-            members.append((item, None))
-        except SorbyError as error:
-            members.append((item, error))
-    return members, images
+    for item, image in prepared(items, prepare, _LOOK_AHEAD * runtime.batch_size):
+        if isinstance(image, SorbyError):
+            members.append((item, image))
+            continue
+        members.append((item, None))
+        images.append(image)
+        if len(images) == runtime.batch_size:
+            if batches.full:
+                yield from batches.finish()
+            batches.start(members, images)
+            members, images = [], []
+    if members:
+        if batches.full:
+            yield from batches.finish()
+        batches.start(members, images)
+    while batches:
+        yield from batches.finish()

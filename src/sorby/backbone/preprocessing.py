@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from sorby.micrograph import Micrograph, intensity, read, sizing
-from sorby.micrograph.colour import to_grey, to_rgb
+from sorby.micrograph import Micrograph, mirror_pad_or_crop, read, resize, to_grey, to_rgb, to_uint8
 
 Uint8Image = npt.NDArray[np.uint8]
 
@@ -65,9 +64,9 @@ class Preprocessing(BaseModel):
         numpy.ndarray of uint8, shape (height, width, channels)
         """
         pixels = micrograph.pixels if isinstance(micrograph, Micrograph) else micrograph
-        byte = intensity.to_uint8(pixels, rule=self.intensity, low=self.low, high=self.high)
+        byte = to_uint8(pixels, rule=self.intensity, low=self.low, high=self.high)
         byte = to_grey(byte) if self.colour == "grey" else to_rgb(byte)
-        fit = sizing.resize if self.sizing == "resize" else sizing.mirror_pad_or_crop
+        fit = resize if self.sizing == "resize" else mirror_pad_or_crop
         sized = fit(byte, (self.height, self.width))
         return np.ascontiguousarray(sized.reshape(self.height, self.width, self.channels), dtype=np.uint8)
 

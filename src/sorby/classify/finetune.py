@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from sorby.classify.recipe import Recipe
 from sorby.classify.sampling import epoch_order
 from sorby.classify.schedule import rate_factor
 from sorby.errors import InputError
-from sorby.evidence import metrics
+from sorby.evidence import confusion_matrix, from_confusion
 from sorby.progress import bar
 
 Pixels = npt.NDArray[np.uint8]
@@ -31,16 +30,20 @@ Labels = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Prepared images of one part of a split.
+    """One part of a split.
 
     Attributes
     ----------
-    pixels : ndarray of uint8, shape (n, H, W, C)
-        May be memory-mapped.
+    pixels : ndarray of uint8, shape (N, H, W, C)
+        Prepared images of the whole corpus; may be memory-mapped.
+    rows : ndarray of int, shape (n,)
+        Which of them belong to the part.
     labels : ndarray of int, shape (n,)
+        Their classes.
     """
 
     pixels: Pixels
+    rows: Labels
     labels: Labels
 
 
@@ -51,6 +54,8 @@ class Finetuned:
     Attributes
     ----------
     network : ClassifierNetwork
+    backbone : Backbone
+        What it started from; its module is the network's, trained.
     history : list of dict
         ``epoch``, ``train_loss``, ``val_loss``, ``val_accuracy``, ``val_macro_f1`` for each epoch.
     best_epoch : int
@@ -59,6 +64,7 @@ class Finetuned:
     """
 
     network: ClassifierNetwork
+    backbone: architecture.Backbone
     history: list[dict[str, float]]
     best_epoch: int
     resumed_from: int
@@ -68,8 +74,9 @@ def fingerprint(recipe: Recipe, train: Part, validation: Part) -> str:
     """Identify a training, so that a checkpoint of another one is never resumed."""
     digest = hashlib.sha256(recipe.model_dump_json().encode())
     for part in (train, validation):
-        digest.update(part.labels.tobytes())
-        digest.update(np.ascontiguousarray(part.pixels[:: max(1, len(part.pixels) // 64)]).tobytes())
+        digest.update(part.labels.tobytes() + part.rows.tobytes())
+        sample = part.rows[:: max(1, len(part.rows) // 64)]
+        digest.update(np.ascontiguousarray(part.pixels[sample]).tobytes())
     return digest.hexdigest()
 
 
@@ -78,14 +85,16 @@ def _seed(*numbers: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
-def _batch(part: Part, rows: Labels, augment: augmentation.Augmentation | None, seed: int, epoch: int) -> torch.Tensor:
-    """Return uint8 pixels (n, H, W, C) of some rows, each augmented from its own seed."""
-    pixels = torch.from_numpy(np.ascontiguousarray(part.pixels[rows]))
+def _batch(
+    part: Part, members: Labels, augment: augmentation.Augmentation | None, seed: int, epoch: int
+) -> torch.Tensor:
+    """Return uint8 pixels (n, H, W, C) of some members of a part, each augmented from its own seed."""
+    pixels = torch.from_numpy(np.ascontiguousarray(part.pixels[part.rows[members]]))
     if augment is None:
         return pixels
     changed = []
-    for image, row in zip(pixels, rows, strict=True):
-        _seed(seed, epoch, int(row))
+    for image, member in zip(pixels, members, strict=True):
+        _seed(seed, epoch, int(member))
         changed.append(augment(image.permute(2, 0, 1)).permute(1, 2, 0))
     return torch.stack(changed)
 
@@ -105,7 +114,7 @@ class _Training:
         backbone = architecture.load(
             recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed, **options
         )
-        self.source = backbone.source
+        self.backbone = backbone
         network = ClassifierNetwork(backbone, n_classes, recipe.seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = torch.optim.AdamW(parameter_groups(network, section), lr=section.learning_rate)
         self.plain_network, self.plain_optimiser = network, optimiser
@@ -178,7 +187,7 @@ def finetune(
     state_folder: Path,
     *,
     device: runtime.Device = "auto",
-) -> tuple[Finetuned, architecture.WeightSource]:
+) -> Finetuned:
     """Train the whole network and return it at its best validation macro-F1.
 
     Parameters
@@ -215,15 +224,15 @@ def finetune(
         save_checkpoint(path, now, best, training.plain_optimiser, notes)
     training.plain_network.load_state_dict(best)
     network = training.plain_network.eval()
-    return Finetuned(network, json.loads(json.dumps(history)), best_epoch, first), training.source
+    return Finetuned(network, training.backbone, history, best_epoch, first)
 
 
 def _validate(training: _Training, part: Part, n_classes: int) -> dict[str, float]:
     logits = training.logits(part)
     labels = torch.from_numpy(part.labels.astype(np.int64))
-    counts = metrics.confusion_matrix(part.labels, logits.argmax(1).numpy(), n_classes)
+    scores = from_confusion(confusion_matrix(part.labels, logits.argmax(1).numpy(), n_classes))
     return {
         "val_loss": float(torch.nn.functional.cross_entropy(logits, labels)),
-        "val_accuracy": float(metrics.accuracy(counts)),
-        "val_macro_f1": float(metrics.macro_f1(counts)),
+        "val_accuracy": float(scores.accuracy),
+        "val_macro_f1": float(scores.macro_f1),
     }

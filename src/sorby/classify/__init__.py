@@ -1,0 +1,7 @@
+"""Classifiers: recipes, the frozen and the fine-tuned regime, and verdicts."""
+
+from sorby.classify.classifier import KIND, Classifier, Verdict
+from sorby.classify.judge import REASONS, Judge, Verdicts
+from sorby.classify.recipe import Recipe
+
+__all__ = ["KIND", "REASONS", "Classifier", "Judge", "Recipe", "Verdict", "Verdicts"]

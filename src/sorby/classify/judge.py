@@ -1,0 +1,224 @@
+"""From scores to a verdict: calibrated probabilities, conformal set, novelty, and whether a person must look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sorby.classify.linear_head import FittedHead
+from sorby.classify.recipe import VerdictSection
+from sorby.evidence import (
+    RMDS,
+    CrossConformal,
+    NoveltyCalibration,
+    SplitConformal,
+    conformal_from_arrays,
+    cross_fit_rmds,
+    fit_conformal,
+    fit_temperature,
+    gen_score,
+    softmax,
+)
+
+Floats = npt.NDArray[np.float64]
+Arrays = dict[str, npt.NDArray[Any]]
+
+#: Reason codes of a referral, in the order in which they are given.
+REASONS = {
+    "novel": "unlike the images the model was taught on (novelty p-value below the stated rate)",
+    "set-several": "the conformal set holds more than one class",
+    "set-empty": "no class fits at the stated level",
+    "scale-out-of-range": "the pixel size lies outside what the model was taught on",
+}
+_SCALE_SLACK = 1.25  # pixel sizes up to this factor beyond the taught ones are accepted
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """Verdicts of a batch.
+
+    Attributes
+    ----------
+    probabilities : ndarray, shape (N, C)
+        Calibrated.
+    sets : ndarray of bool, shape (N, C)
+    novelty : ndarray, shape (N,)
+        p-value of "like the taught images"; small is strange.
+    reasons : list of tuple of str
+        Why each image is referred; empty where it is not.
+    """
+
+    probabilities: Floats
+    sets: npt.NDArray[np.bool_]
+    novelty: Floats
+    reasons: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Everything a verdict needs besides the scores.
+
+    Attributes
+    ----------
+    temperature : float
+    conformal : SplitConformal or CrossConformal
+    rmds : RMDS
+    novelty : NoveltyCalibration
+    novelty_rate : float
+        Novelty p-values below it refer an image.
+    pixel_sizes_um : tuple of float or None
+        Smallest and largest pixel size of the taught images; None where unknown.
+    """
+
+    temperature: float
+    conformal: SplitConformal | CrossConformal
+    rmds: RMDS
+    novelty: NoveltyCalibration
+    novelty_rate: float
+    pixel_sizes_um: tuple[float, float] | None = None
+
+    def judge(
+        self, logits: Floats, fold_logits: Floats | None, features: npt.NDArray[np.float32], pixel_size_um: Floats
+    ) -> Verdicts:
+        """Return the verdicts of a batch.
+
+        Parameters
+        ----------
+        logits : ndarray, shape (N, C)
+        fold_logits : ndarray, shape (K, N, C), or None
+            Of the fold heads, where sets are CV+.
+        features : ndarray, shape (N, D)
+        pixel_size_um : ndarray, shape (N,)
+            NaN where unknown.
+        """
+        probabilities = softmax(logits, self.temperature)
+        if isinstance(self.conformal, CrossConformal):
+            assert fold_logits is not None, "CV+ sets need the fold heads"
+            sets = self.conformal.sets(softmax(fold_logits, self.temperature))
+        else:
+            sets = self.conformal.sets(probabilities)
+        novelty = self.novelty.novelty(self.rmds.score(features), gen_score(probabilities))
+        return Verdicts(probabilities, sets, novelty, self._reasons(sets, novelty, pixel_size_um))
+
+    def _reasons(
+        self, sets: npt.NDArray[np.bool_], novelty: Floats, pixel_size_um: Floats
+    ) -> list[tuple[str, ...]]:
+        size = sets.sum(axis=1)
+        low, high = self.pixel_sizes_um or (0.0, np.inf)
+        flags = {
+            "novel": novelty < self.novelty_rate,
+            "set-several": size > 1,
+            "set-empty": size == 0,
+            "scale-out-of-range": (pixel_size_um < low / _SCALE_SLACK) | (pixel_size_um > high * _SCALE_SLACK),
+        }
+        return [tuple(name for name, flag in flags.items() if flag[k]) for k in range(len(sets))]
+
+    def limits(self) -> list[str]:
+        """Say what the calibration images do not suffice for."""
+        found = []
+        attainable = self.conformal.attainability
+        if attainable.message:
+            found.append(attainable.message)
+        if shortage := self.novelty.shortage(self.novelty_rate):
+            found.append(shortage)
+        return found
+
+    def as_arrays(self) -> Arrays:
+        """Return the arrays for a bundle, keys prefixed by their part."""
+        parts = {"conformal": self.conformal, "rmds": self.rmds, "novelty": self.novelty}
+        return {f"{name}.{key}": np.asarray(value) for name, part in parts.items() for key, value in part.as_arrays().items()}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Arrays, temperature: float, novelty_rate: float, pixel_sizes_um: tuple[float, float] | None
+    ) -> Judge:
+        """Rebuild from what `as_arrays` returned and the scalars of the description."""
+
+        def part(name: str) -> Arrays:
+            return {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
+
+        return cls(
+            temperature,
+            conformal_from_arrays(part("conformal")),
+            RMDS.from_arrays(part("rmds")),
+            NoveltyCalibration.from_arrays(part("novelty")),
+            novelty_rate,
+            pixel_sizes_um,
+        )
+
+
+def cross_fitted_judge(
+    fitted: FittedHead,
+    features: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.intp],
+    groups: npt.NDArray[Any] | None,
+    section: VerdictSection,
+    pixel_sizes_um: tuple[float, float] | None,
+) -> Judge:
+    """Calibrate on cross-fitted scores: every image scored by models that had not seen its specimen.
+
+    Parameters
+    ----------
+    fitted : FittedHead
+    features, labels
+        The images the head was fitted on.
+    groups : ndarray, shape (n,), optional
+        Specimens.
+    section : VerdictSection
+    pixel_sizes_um : tuple of float or None
+    """
+    temperature = fit_temperature(fitted.cross_logits, labels)
+    probabilities = softmax(fitted.cross_logits, temperature)
+    conformal = fit_conformal(
+        probabilities,
+        labels,
+        section.alpha,
+        method=section.sets,
+        class_conditional=section.class_conditional,
+        folds=fitted.folds,
+        groups=groups,
+    )
+    strangeness, _ = cross_fit_rmds(features, labels, fitted.folds)
+    novelty = NoveltyCalibration.fit(strangeness, gen_score(probabilities), cross_fitted=True)
+    return Judge(
+        temperature, conformal, RMDS.fit(features, labels), novelty, section.novelty_rate, pixel_sizes_um
+    )
+
+
+def held_out_judge(
+    taught: tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]],
+    held_out: tuple[npt.NDArray[np.float32], npt.NDArray[np.intp], Floats],
+    groups: npt.NDArray[Any] | None,
+    section: VerdictSection,
+    pixel_sizes_um: tuple[float, float] | None,
+) -> Judge:
+    """Calibrate on images that neither training nor early stopping has seen.
+
+    Parameters
+    ----------
+    taught : tuple
+        Features (n, D) and labels (n,) of the training images.
+    held_out : tuple
+        Features, labels and logits of the calibration images.
+    groups : ndarray, optional
+        Specimens of the calibration images.
+    section : VerdictSection
+    pixel_sizes_um : tuple of float or None
+    """
+    features, labels, logits = held_out
+    temperature = fit_temperature(logits, labels)
+    probabilities = softmax(logits, temperature)
+    conformal = fit_conformal(
+        probabilities,
+        labels,
+        section.alpha,
+        method=section.sets,
+        class_conditional=section.class_conditional,
+        groups=groups,
+    )
+    rmds = RMDS.fit(*taught)
+    novelty = NoveltyCalibration.fit(rmds.score(features), gen_score(probabilities))
+    return Judge(temperature, conformal, rmds, novelty, section.novelty_rate, pixel_sizes_um)

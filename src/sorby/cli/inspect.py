@@ -1,0 +1,57 @@
+"""``sorby inspect``: verdicts for images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sorby.cli._frame import reports
+from sorby.cli._options import device_option, out_option, signed_option
+from sorby.workflow import inspection
+
+
+def _show(result: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count} {label}" for label, count in result["labels"].items())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in result["reasons"].items())
+    lines = [
+        f"{result['n']} images: {counts}",
+        f"{result['referred']} referred to a person" + (f" ({reasons})" if reasons else ""),
+        f"verdicts  {result['verdicts']}",
+        f"{result['images_per_s']:.0f} images/s",
+    ]
+    return "\n".join(lines)
+
+
+@click.command("inspect")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@out_option("Folder for verdicts.csv and overlays; must not hold verdicts yet.")
+@click.option("--explain", is_flag=True, help="Write a picture of where the classifier looked, for every image.")
+@click.option("--pixel-size-um", type=click.FloatRange(min=0, min_open=True), help="Scale of every image.")
+@signed_option
+@device_option
+@reports(_show)
+def inspect(
+    bundle: Path,
+    paths: tuple[Path, ...],
+    out: Path,
+    explain: bool,
+    pixel_size_um: float | None,
+    require_signed: bool,
+    device: Any,
+) -> dict[str, Any]:
+    """Give a verdict on every image in PATHS (files or folders).
+
+    Example: sorby inspect runs/first/bundle.sorby new_images/ --out verdicts --explain
+    """
+    return inspection.inspect(
+        bundle,
+        paths,
+        out,
+        explain=explain,
+        pixel_size_um=pixel_size_um,
+        require_signed=require_signed,
+        device=device,
+    )

@@ -1,0 +1,119 @@
+"""``sorby train`` and ``sorby crossval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sorby.classify import Recipe
+from sorby.classify import recipe as recipes
+from sorby.cli._frame import overrides, reports
+from sorby.cli._options import column_options, device_option, out_option, recipe_options
+from sorby.workflow import training
+
+
+def _recipe(recipe: str | None, settings: tuple[str, ...], seed: int | None) -> Recipe:
+    changes: dict[str, Any] = dict(overrides(settings))
+    if seed is not None:
+        changes["seed"] = seed
+    return recipes.load(recipe, changes)
+
+
+def _percent(value: float | None) -> str:
+    return "undefined" if value is None else f"{100 * value:.2f} %"
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return "no interval" if bounds is None else f"95 % CI {100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
+
+
+def _warnings(result: dict[str, Any]) -> list[str]:
+    return [f"note      {line}" for line in result["warnings"]]
+
+
+def _show_train(result: dict[str, Any]) -> str:
+    test = result["test"]
+    lines = [
+        f"accuracy  {_percent(test['accuracy'])}  ({_interval(test['ci95']['accuracy'])}, n = {test['n']} test images)",
+        f"macro-F1  {_percent(test['macro_f1'])}  ({_interval(test['ci95']['macro_f1'])})",
+        *_warnings(result),
+        f"bundle    {result['bundle']}",
+        f"report    {result['report']}",
+        f"{result['seconds']:.1f} s",
+    ]
+    return "\n".join(lines)
+
+
+def _show_crossval(result: dict[str, Any]) -> str:
+    lines = []
+    for name, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1")):
+        entry = result[name]
+        sd = _percent(entry["sd"])
+        lines.append(f"{title}  {_percent(entry['mean'])}  sd {sd}  ({_interval(entry['ci95'])} over {result['folds']} folds)")
+    kept = "specimens kept whole" if result["grouped"] else "split by image"
+    lines += [f"n         {result['n']} images, {kept}", *_warnings(result)]
+    return "\n".join([*lines, f"report    {result['report']}", f"{result['seconds']:.1f} s"])
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@out_option("Run folder; must not hold a finished run. An interrupted run there is resumed.")
+@recipe_options
+@column_options
+@device_option
+@reports(_show_train)
+def train(
+    data: Path,
+    out: Path,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    label: str | None,
+    group: str | None,
+    image: str | None,
+    device: Any,
+) -> dict[str, Any]:
+    """Train a classifier and test it on specimens it has not seen.
+
+    DATA is a folder with one folder a class, a table (.csv, .parquet) or a corpus.
+
+    Example: sorby train steel_images/ --out runs/first
+    """
+    chosen = _recipe(recipe, settings, seed)
+    return training.train(data, out, chosen, device=device, label=label, group=group, image=image)
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@out_option("Run folder; must not hold a finished run. An interrupted run there is resumed.")
+@click.option("--folds", type=click.IntRange(2, 100), help="Overrides the recipe's number of folds.")
+@recipe_options
+@column_options
+@device_option
+@reports(_show_crossval)
+def crossval(
+    data: Path,
+    out: Path,
+    folds: int | None,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    label: str | None,
+    group: str | None,
+    image: str | None,
+    device: Any,
+) -> dict[str, Any]:
+    """Cross-validate: every image is tested by a classifier that has not seen its specimen.
+
+    Example: sorby crossval corpus.parquet --folds 5 --out runs/cv
+    """
+    chosen = _recipe(recipe, settings, seed)
+
+    def tell(fold: int, accuracy: float) -> None:
+        click.echo(f"fold {fold}: accuracy {_percent(accuracy)}", err=True)
+
+    return training.crossval(
+        data, out, chosen, folds=folds, device=device, label=label, group=group, image=image, on_fold=tell
+    )

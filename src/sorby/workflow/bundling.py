@@ -1,0 +1,74 @@
+"""A fitted classifier as a bundle: weights, graph, calibration, and what it says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sorby import provenance
+from sorby.bundle import Description, TrainingData, write
+from sorby.classify import KIND, Recipe
+from sorby.evidence import CrossConformal
+from sorby.workflow.assessment import Assessment
+from sorby.workflow.fitting import Fit
+from sorby.workflow.planning import Plan
+
+_STANDING_LIMITS = (
+    "Verdicts hold for images of the kind it was taught on: same material, preparation, instrument class and scale.",
+    "An image that resembles nothing taught is referred, but not every unfamiliar defect looks unfamiliar.",
+)
+
+
+def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name: str) -> Description:
+    """Return the description of a classifier bundle."""
+    classifier = fit.classifier
+    judge = classifier.judge
+    conformal = judge.conformal
+    return Description(
+        kind=KIND,
+        name=name,
+        classes=list(classifier.classes),
+        preprocessing=classifier.preprocessing.model_dump(mode="json"),
+        model={
+            "regime": classifier.regime,
+            "backbone": fit.backbone["name"],
+            "mean": fit.backbone["mean"],
+            "std": fit.backbone["std"],
+            "weights_source": fit.backbone["source"],
+            **classifier.backbone_section,
+        },
+        calibration={"temperature": judge.temperature, "calibrated_on": fit.notes["calibrated_on"]},
+        conformal={
+            "form": "CV+" if isinstance(conformal, CrossConformal) else "split",
+            "method": conformal.method,
+            "alpha": conformal.alpha,
+            "class_conditional": conformal.class_conditional,
+            "guarantee": conformal.guarantee,
+            "n": conformal.n,
+        },
+        novelty={
+            "rate": judge.novelty_rate,
+            "scores": "RMDS and GEN, smaller conformal p-value, Bonferroni-corrected",
+            "n": judge.novelty.n,
+            "pixel_sizes_um": list(judge.pixel_sizes_um) if judge.pixel_sizes_um else None,
+        },
+        training_data=TrainingData(
+            fingerprint=plan.corpus.fingerprint(),
+            n=len(plan.labels),
+            n_specimens=None if plan.groups is None else len(np.unique(plan.groups)),
+        ),
+        metrics=assessment.overall(),
+        licence="as the training images allow; state it with the bundle",
+        provenance={**provenance.describe(recipe.seed), "recipe": recipe.model_dump(mode="json")},
+        limits=[*_STANDING_LIMITS, *judge.limits()],
+        notes=[*plan.decisions, *plan.warnings],
+    )
+
+
+def write_bundle(path: Path, fit: Fit, description: Description) -> dict[str, Any]:
+    """Write the bundle and return ``{"file", "sha256"}``."""
+    classifier = fit.classifier
+    sha256 = write(path, description, tensors=classifier.tensors(), files={"model.onnx": classifier.onnx()})
+    return {"file": str(path), "sha256": sha256}

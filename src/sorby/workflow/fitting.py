@@ -1,0 +1,244 @@
+"""One classifier from one training part, in either regime; the same code serves train and every fold of crossval."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sorby.backbone import FeatureExtractor
+from sorby.backbone import load as load_backbone
+from sorby.backbone.architecture import Backbone, to_onnx
+from sorby.backbone.pipeline import prepared
+from sorby.backbone.runtime import Device, OpenVINORuntime, Runtime, run
+from sorby.classify import Classifier, Recipe, Verdicts
+from sorby.classify.classifier import LinearOnStages
+from sorby.classify.finetune import Part, finetune
+from sorby.classify.judge import cross_fitted_judge, held_out_judge
+from sorby.classify.linear_head import Linear, fit_head
+from sorby.corpus import splits
+from sorby.errors import InputError, Quarantined, SorbyError
+from sorby.files import sha256_bytes, write_json
+from sorby.progress import bar
+from sorby.workflow.planning import Plan
+
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A classifier and how it came about.
+
+    Attributes
+    ----------
+    classifier : Classifier
+    backbone : dict
+        ``name``, ``mean``, ``std``, ``source`` of the weights.
+    notes : dict
+        Regime-specific: head trials, or the learning curve and best epoch.
+    """
+
+    classifier: Classifier
+    backbone: dict[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def _inner_groups(plan: Plan, rows: Rows) -> npt.NDArray[Any] | None:
+    return None if plan.groups is None else plan.groups[rows]
+
+
+def _backbone_facts(backbone: Backbone) -> dict[str, Any]:
+    return {
+        "name": backbone.name,
+        "mean": list(backbone.mean),
+        "std": list(backbone.std),
+        "source": backbone.source.as_dict(),
+    }
+
+
+class FrozenTrainer:
+    """The frozen regime: features once, a head for every training part in a second.
+
+    Parameters
+    ----------
+    plan : Plan
+    recipe : Recipe
+    device : {"auto", "cpu", "cuda"}
+    """
+
+    needs_validation = False
+
+    def __init__(self, plan: Plan, recipe: Recipe, device: Device = "auto") -> None:
+        self.plan, self.recipe = plan, recipe
+        backbone = load_backbone(recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed)
+        self._extractor = FeatureExtractor(backbone, plan.preprocessing, device=device)
+        self._features: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
+
+    def read_images(self, paths: Sequence[Path], hashes: Sequence[str]) -> tuple[Rows, list[Quarantined]]:
+        """Compute the features of every image; return the readable rows and the others' reasons."""
+        with bar("features", len(paths)) as advance:
+            extracted = self._extractor.extract(paths, hashes, advance)
+        self._features = np.zeros((len(paths), extracted.features.shape[1]), np.float32)
+        self._features[extracted.kept] = extracted.features
+        return extracted.kept, extracted.quarantined
+
+    def keep(self, plan: Plan, kept: Rows) -> None:
+        """Go on with the readable rows only."""
+        self.plan, self._features = plan, self._features[kept]
+
+    def fit(self, train: Rows, validation: Rows, name: str) -> Fit:
+        """Fit on the training and validation rows together; inner folds take the validation part's place."""
+        del name  # no state on disk
+        rows = np.sort(np.concatenate([train, validation]))
+        plan, recipe = self.plan, self.recipe
+        labels, groups = plan.labels[rows], _inner_groups(plan, rows)
+        folds = splits.kfold(labels, recipe.head.folds, groups=groups, seed=recipe.seed)
+        features = self._features[rows]
+        fitted = fit_head(features, labels, len(plan.classes), folds, recipe.head, recipe.balance, recipe.seed)
+        judge = cross_fitted_judge(fitted, features, labels, groups, recipe.verdict, plan.pixel_sizes_um)
+        graph = LinearOnStages(self._extractor.graph, fitted.head)
+        classifier = Classifier(
+            graph, "frozen", plan.classes, plan.preprocessing, fitted.head, fitted.fold_heads, judge
+        )
+        notes = {
+            "c": fitted.c,
+            "head_trials": fitted.trials,
+            "inner_folds": int(folds.max()) + 1,
+            "calibrated_on": f"{len(rows)} training images, cross-fitted",
+            "runtime": f"{self._extractor.runtime.name} {self._extractor.runtime.precision}",
+        }
+        return Fit(classifier, _backbone_facts(self._extractor.backbone), notes)
+
+    def verdicts(self, fit: Fit, rows: Rows) -> Verdicts:
+        """Return the verdicts of some rows."""
+        return fit.classifier.judge_features(self._features[rows], _pixel_sizes(self.plan, rows))
+
+
+class FinetuneTrainer:
+    """The fine-tuned regime: prepared pixels on disk, one network for every training part.
+
+    Parameters
+    ----------
+    plan : Plan
+    recipe : Recipe
+    state_folder : Path
+        Holds prepared pixels and checkpoints until the run is complete.
+    device : {"auto", "cpu", "cuda"}
+    """
+
+    needs_validation = True
+
+    def __init__(self, plan: Plan, recipe: Recipe, state_folder: Path, device: Device = "auto") -> None:
+        self.plan, self.recipe, self._state, self._device = plan, recipe, state_folder, device
+        self._pixels: npt.NDArray[np.uint8] = np.empty((0, 1, 1, 1), np.uint8)
+        self._place: Rows = np.arange(len(plan.labels))  # where each row of the plan lies in the pixels
+
+    def read_images(self, paths: Sequence[Path], hashes: Sequence[str]) -> tuple[Rows, list[Quarantined]]:
+        """Decode and prepare every image once, into a memory-mapped file."""
+        p = self.plan.preprocessing
+        shape = (len(paths), p.height, p.width, p.channels)
+        identity = sha256_bytes(f"{p.key}{shape}{''.join(hashes)}".encode())
+        self._state.mkdir(parents=True, exist_ok=True)
+        store, marker = self._state / "pixels.npy", self._state / "pixels.json"
+        if marker.is_file():
+            found = json.loads(marker.read_text("utf-8"))
+            if found["identity"] == identity:
+                self._pixels = np.lib.format.open_memmap(store, mode="r")
+                return np.array(found["kept"], np.intp), [Quarantined(**entry) for entry in found["quarantined"]]
+        pixels = np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
+        quarantined: list[Quarantined] = []
+        kept: list[int] = []
+        with bar("decoding", len(paths)) as advance:
+            for k, outcome in prepared(range(len(paths)), lambda k: p.read(paths[k])):
+                if isinstance(outcome, SorbyError):
+                    quarantined.append(Quarantined.from_error(paths[k], outcome))
+                else:
+                    pixels[k] = outcome
+                    kept.append(k)
+                advance(1)
+        pixels.flush()
+        self._pixels = pixels
+        facts = {"identity": identity, "kept": kept, "quarantined": [entry.as_dict() for entry in quarantined]}
+        write_json(marker, facts)
+        return np.array(kept, np.intp), quarantined
+
+    def keep(self, plan: Plan, kept: Rows) -> None:
+        """Go on with the readable rows only."""
+        self.plan, self._place = plan, kept
+
+    def fit(self, train: Rows, validation: Rows, name: str) -> Fit:
+        """Train the network; a part of the training rows is kept for calibration alone."""
+        plan, recipe = self.plan, self.recipe
+        share = recipe.finetune.calibration_fraction
+        parts = splits.holdout(
+            plan.labels[train], (1 - share, share), groups=_inner_groups(plan, train), seed=recipe.seed,
+            names=("train", "calibration"),
+        )  # fmt: skip
+        taught, held = train[parts == "train"], train[parts == "calibration"]
+        for what, rows in (("train", taught), ("validation", validation), ("calibration", held)):
+            if not len(rows):
+                raise InputError(f"the {what} part is empty", "add images, or use the frozen regime")
+        done = finetune(
+            recipe, len(plan.classes), self._part(taught), self._part(validation), self._state / name,
+            device=self._device,
+        )  # fmt: skip
+        layer = done.network.head
+        head = Linear(layer.weight.detach().float().cpu().numpy(), layer.bias.detach().float().cpu().numpy())
+        p = plan.preprocessing
+        shape = (p.height, p.width, p.channels)
+        onnx = to_onnx(done.network, *shape, ("logits", "features"))
+        runtime = OpenVINORuntime(onnx, shape)
+        taught_features, held_features = self._embed(runtime, taught), self._embed(runtime, held)
+        judge = held_out_judge(
+            (taught_features, plan.labels[taught]),
+            (held_features, plan.labels[held], head(held_features)),
+            _inner_groups(plan, held),
+            recipe.verdict,
+            plan.pixel_sizes_um,
+        )
+        classifier = Classifier(done.network, "finetune", plan.classes, p, head, None, judge, onnx)
+        notes = {
+            "history": done.history,
+            "best_epoch": done.best_epoch,
+            "resumed_from_epoch": done.resumed_from,
+            "calibrated_on": f"{len(held)} images that neither training nor early stopping saw",
+        }
+        return Fit(classifier, _backbone_facts(done.backbone), notes)
+
+    def _part(self, rows: Rows) -> Part:
+        return Part(self._pixels, self._place[rows], self.plan.labels[rows])
+
+    def _embed(self, runtime: Runtime, rows: Rows) -> npt.NDArray[np.float32]:
+        step, places = 256, self._place[rows]  # 256 images held in memory at once
+        parts = [run(runtime, self._pixels[places[k : k + step]])[1] for k in range(0, len(places), step)]
+        return np.concatenate(parts)
+
+    def verdicts(self, fit: Fit, rows: Rows) -> Verdicts:
+        """Return the verdicts of some rows."""
+        return fit.classifier.judge_features(self._embed(fit.classifier.runtime(self._device), rows), _pixel_sizes(self.plan, rows))
+
+    def forget(self) -> None:
+        """Remove prepared pixels and checkpoints of a complete run."""
+        self._pixels = np.empty((0, 1, 1, 1), np.uint8)
+        shutil.rmtree(self._state, ignore_errors=True)
+
+
+def _pixel_sizes(plan: Plan, rows: Rows) -> npt.NDArray[np.float64]:
+    """Return the pixel size of some rows in micrometres, NaN where unknown."""
+    if "pixel_size_um" not in plan.corpus.table:
+        return np.full(len(rows), np.nan)
+    sizes: npt.NDArray[np.float64] = plan.corpus.table["pixel_size_um"].to_numpy(np.float64)[rows]
+    return sizes
+
+
+def make_trainer(plan: Plan, recipe: Recipe, state_folder: Path, device: Device) -> FrozenTrainer | FinetuneTrainer:
+    """Return the trainer of the recipe's regime."""
+    if recipe.regime == "frozen":
+        return FrozenTrainer(plan, recipe, device)
+    return FinetuneTrainer(plan, recipe, state_folder, device)

@@ -1,0 +1,137 @@
+"""Look at the data first, write every decision down, then follow the plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sorby.backbone import Preprocessing
+from sorby.classify.recipe import Recipe
+from sorby.corpus import Corpus
+from sorby.errors import InputError
+from sorby.micrograph import mean_size, mode_size
+
+Codes = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a recipe means for one corpus.
+
+    Attributes
+    ----------
+    corpus : Corpus
+        The rows that take part: labelled and not excluded.
+    classes : tuple of str
+    labels : ndarray of int, shape (n,)
+        Class of each row.
+    groups : ndarray or None
+        Specimen of each row; None where images are split singly.
+    preprocessing : Preprocessing
+    pixel_sizes_um : tuple of float or None
+        Smallest and largest known pixel size.
+    decisions : list of str
+        One sentence for each thing decided from the data.
+    warnings : list of str
+        What the reader of the result must know.
+    """
+
+    corpus: Corpus
+    classes: tuple[str, ...]
+    labels: Codes
+    groups: npt.NDArray[Any] | None
+    preprocessing: Preprocessing
+    pixel_sizes_um: tuple[float, float] | None
+    decisions: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether specimens are kept whole."""
+        return self.groups is not None
+
+
+def make_plan(corpus: Corpus, recipe: Recipe) -> Plan:
+    """Resolve everything that a recipe leaves to the data.
+
+    Raises
+    ------
+    InputError
+        Fewer than two classes, a class with a single image, or specimens asked for and not named.
+    """
+    usable = corpus.usable()
+    classes = tuple(usable.classes)
+    if len(classes) < 2:
+        named = f"only {classes[0]!r}" if classes else "none"
+        raise InputError(f"a classifier needs at least two classes, {named} found", "one folder a class, or --label COLUMN")
+    labels = np.searchsorted(np.array(classes), usable.labels.astype(str)).astype(np.intp)
+    counts = Counter(usable.labels)
+    lonely = [name for name in classes if counts[name] < 2]
+    if lonely:
+        raise InputError(
+            f"class {lonely[0]!r} has a single image and cannot be both learnt and tested",
+            "add images of it or exclude the class",
+        )
+    decisions: list[str] = []
+    warnings: list[str] = []
+    groups = _groups(usable, recipe, decisions, warnings)
+    if recipe.balance.corrects_twice:
+        warnings.append(
+            f"balance corrects twice: loss {recipe.balance.loss} and sampling {recipe.balance.sampling} both favour"
+            " rare classes; expect rare classes to be over-called"
+        )
+    imbalance = max(counts.values()) / min(counts.values())
+    if imbalance >= 10 and recipe.balance.loss == recipe.balance.sampling == "plain":
+        warnings.append(f"classes are unequal {imbalance:.0f}:1 and nothing corrects it; look at macro-F1, not accuracy")
+    return Plan(
+        usable,
+        classes,
+        labels,
+        groups,
+        _preprocessing(usable, recipe, decisions),
+        _pixel_sizes(usable),
+        decisions,
+        warnings,
+    )
+
+
+def _groups(corpus: Corpus, recipe: Recipe, decisions: list[str], warnings: list[str]) -> npt.NDArray[Any] | None:
+    wanted = recipe.split.group
+    groups = corpus.groups
+    if wanted == "specimen" and groups is None:
+        raise InputError("split.group=specimen, but the corpus names no specimens", "build it with --group COLUMN")
+    if groups is None:
+        warnings.append("specimens are unknown: images of one specimen may stand on both sides of a split")
+        return None
+    if wanted == "none":
+        warnings.append("split by image though specimens are known: scores are too good where specimens repeat")
+        return None
+    decisions.append(f"specimens kept whole: {len(np.unique(groups))} for {len(groups)} images")
+    return groups
+
+
+def _preprocessing(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Preprocessing:
+    section = recipe.image
+    colour = section.colour
+    if colour == "auto":
+        grey = corpus.all_grey
+        colour = "grey" if grey else "rgb"
+        decisions.append(f"colour {colour}: " + ("every image is grey" if grey else "some images are in colour"))
+    height, width = section.height, section.width
+    sizing = "resize" if section.sizing == "mean" else "mirror" if section.sizing == "mode" else section.sizing
+    if section.sizing in ("mode", "mean"):
+        sizes = list(zip(corpus.table["height"].astype(int), corpus.table["width"].astype(int), strict=True))
+        height, width = mode_size(sizes) if section.sizing == "mode" else mean_size(sizes)
+        decisions.append(f"size {height} x {width} px: the {section.sizing} of the corpus")
+    return Preprocessing(height=height, width=width, colour=colour, sizing=sizing, intensity=section.intensity)
+
+
+def _pixel_sizes(corpus: Corpus) -> tuple[float, float] | None:
+    if "pixel_size_um" not in corpus.table:
+        return None
+    known = corpus.table["pixel_size_um"].dropna()
+    return (float(known.min()), float(known.max())) if len(known) else None

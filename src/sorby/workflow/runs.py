@@ -1,0 +1,79 @@
+"""What a training or cross-validation leaves behind: one folder, complete once ``run.json`` is there."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sorby import provenance
+from sorby.classify import Recipe
+from sorby.classify.recipe import dump
+from sorby.errors import InputError
+from sorby.files import atomic_write, write_json, write_text
+from sorby.workflow.planning import Plan
+
+RUN_FILE = "run.json"
+
+
+def refuse_finished(out: Path) -> None:
+    """Refuse a folder that holds a finished run, or something that is no run at all.
+
+    Raises
+    ------
+    InputError
+    """
+    if (out / RUN_FILE).exists():
+        raise InputError(f"{out}: holds a finished run", "choose another --out")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file", "choose another --out")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as Parquet, complete or not at all."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    with atomic_write(path) as file:
+        file.write(buffer.getvalue())
+
+
+def write_run(out: Path, recipe: Recipe, plan: Plan, verdicts: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
+    """Write recipe, corpus, verdicts and, last, ``run.json``.
+
+    Returns
+    -------
+    dict
+        The content of ``run.json``.
+    """
+    run = {
+        **facts,
+        "recipe": recipe.model_dump(mode="json"),
+        "classes": list(plan.classes),
+        "grouped": plan.grouped,
+        "decisions": plan.decisions,
+        "corpus": {"fingerprint": plan.corpus.fingerprint(), "n": len(plan.labels), "root": str(plan.corpus.root)},
+        "provenance": provenance.describe(recipe.seed),
+    }
+    write_text(out / "recipe.yaml", dump(recipe))
+    plan.corpus.save(out / "corpus.parquet")
+    write_table(out / "verdicts.parquet", verdicts)
+    write_json(out / RUN_FILE, run)
+    return run
+
+
+def read_run(out: Path) -> dict[str, Any]:
+    """Return the content of ``run.json``.
+
+    Raises
+    ------
+    InputError
+        The folder holds no finished run.
+    """
+    path = out / RUN_FILE
+    if not path.is_file():
+        raise InputError(f"{out}: holds no finished run", "give the --out folder of sorby train or crossval")
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
