@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -322,3 +322,10 @@ class Classifier:
         preprocessing = Preprocessing.model_validate(description.preprocessing)
         classes = tuple(description.classes)
         return cls(graph, regime, classes, preprocessing, head, fold_heads, judge, bundle.read(_GRAPH))
+
+
+def load_bundle(bundle: OpenBundle, device: str) -> Classifier:
+    """Load a classifier bundle for `sorby.bundle.load`; the graph is compiled for *device* at once."""
+    classifier = Classifier.from_bundle(bundle)
+    classifier.runtime(cast(Device, device))
+    return classifier

@@ -1,0 +1,81 @@
+"""``sorby corpus``: build, audit and scale collections of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sorby.cli._frame import reports
+from sorby.cli._options import column_options
+from sorby.workflow import corpora
+
+
+def _show_build(result: dict[str, Any]) -> str:
+    counts = "\n".join(f"  {count:>6} {label}" for label, count in result["classes"].items())
+    lines = [f"{result['rows']} images, {result['usable']} take part", counts]
+    return "\n".join([*lines, *(f"note: {line}" for line in result["warnings"]), f"corpus  {result['corpus']}"])
+
+
+def _show_scale(result: dict[str, Any]) -> str:
+    lines = []
+    for entry in result["images"]:
+        size = "unknown" if entry["pixel_size_um"] is None else f"{entry['pixel_size_um']:.6g} um/px"
+        nominal = "" if entry["magnification"] is None else f", {entry['magnification']:g}x"
+        lines.append(f"{entry['file']}: {size}{nominal} ({entry['source']}, confidence {entry['confidence']:.2f})")
+    return "\n".join(lines)
+
+
+def _show_audit(result: dict[str, Any]) -> str:
+    lines = [f"{result['n']} images, {len(result['duplicates'])} sets of byte-identical ones"]
+    for name, entry in result["leakage"].items():
+        lines.append(f"{name}: {entry['leaking']} of {entry['n']} images leak ({entry['how']})")
+    return "\n".join([*lines, *(f"warning: {line}" for line in result["warnings"])])
+
+
+@click.group()
+def corpus() -> None:
+    """Build, audit and scale collections of images.
+
+    Example: sorby corpus build images/ --out corpus.parquet
+    """
+
+
+@corpus.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The corpus, a .parquet file.")
+@column_options
+@reports(_show_build)
+def build(
+    paths: tuple[Path, ...], out: Path, label: str | None, group: str | None, image: str | None
+) -> dict[str, Any]:
+    """Build a corpus from folders (one folder a class) or tables.
+
+    Example: sorby corpus build labels.csv --label grade --group specimen --out corpus.parquet
+    """
+    return corpora.build_corpus(paths, out, label=label, group=group, image=image)
+
+
+@corpus.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@reports(_show_scale)
+def scale(images: tuple[Path, ...]) -> dict[str, Any]:
+    """Say magnification and pixel size of images, from vendor tags and sidecar files.
+
+    Example: sorby corpus scale sem/*.tif --json
+    """
+    return corpora.scales(images)
+
+
+@corpus.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--hamming", type=click.IntRange(0, 32), default=4, show_default=True, help="pHash bits that may differ.")
+@column_options
+@reports(_show_audit)
+def audit(data: Path, hamming: int, label: str | None, group: str | None, image: str | None) -> dict[str, Any]:
+    """Look for leakage, duplicates and shortcuts, within the stored split or over the whole corpus.
+
+    Example: sorby corpus audit corpus.parquet
+    """
+    return corpora.audit_corpus(data, hamming=hamming, label=label, group=group, image=image)

@@ -1,0 +1,141 @@
+"""``evaluate``: a bundle's verdicts against labelled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sorby.backbone.runtime import Device
+from sorby.classify import Classifier, Verdict, Verdicts
+from sorby.corpus import Corpus
+from sorby.errors import InputError, Quarantined
+from sorby.files import atomic_write, write_json
+from sorby.progress import bar
+from sorby.workflow.assessment import OVERALL, assess, verdict_table
+from sorby.workflow.data import open_data
+from sorby.workflow.opening import open_classifier
+
+__all__ = ["OVERALL", "evaluate"]
+
+_GROUP_COLUMNS = ("magnification", "plant", "instrument", "alloy", "rater")
+_MOST_GROUPS = 30
+
+
+def evaluate(
+    bundle: Path | str,
+    data: Path | str | Corpus,
+    out: Path | str | None = None,
+    *,
+    seed: int = 0,
+    label: str | None = None,
+    group: str | None = None,
+    image: str | None = None,
+    require_signed: bool = False,
+    device: Device = "auto",
+) -> dict[str, Any]:
+    """Score a bundle on labelled images.
+
+    Parameters
+    ----------
+    bundle, data : path
+    out : path, optional
+        Folder for ``verdicts.csv`` and ``evaluation.json``.
+    seed : int
+        Of the bootstrap.
+    label, group, image : str, optional
+        Columns of a table.
+
+    Returns
+    -------
+    dict
+        ``accuracy``, ``macro_f1`` ... (each ``value``, ``ci95``, ``n``), ``calibration``, ``sets``, ``per_class``,
+        ``per_group``, ``referred``, ``warnings``, ``quarantined``.
+
+    Raises
+    ------
+    InputError
+        No image has a label that the bundle knows.
+    """
+    classifier, opened = open_classifier(bundle, require_signed=require_signed)
+    source = open_data(data, label=label, group=group, image=image)
+    corpus = source.corpus.usable()
+    known = np.isin(corpus.labels.astype(str), classifier.classes)
+    warnings = list(source.warnings)
+    if not known.all():
+        strange = sorted(set(corpus.labels[~known].astype(str)))
+        warnings.append(f"{int((~known).sum())} images of classes the bundle does not know are left out: {', '.join(strange[:5])}")
+    corpus = corpus.take(known)
+    if not len(corpus):
+        raise InputError(
+            f"{data}: no image has a label of this bundle", f"its classes: {', '.join(classifier.classes)}"
+        )
+    if _seen_in_training(corpus, opened.description.training_data):
+        warnings.append("these are the images the bundle was trained on: the figures are too good")
+    kept, verdicts, quarantined = _judge(classifier, corpus, device)
+    corpus = corpus.take(kept)
+    labels = np.array([classifier.classes.index(str(name)) for name in corpus.labels], np.intp)
+    groups = corpus.groups
+    if groups is None:
+        warnings.append("specimens are unknown: intervals count every image as independent")
+    assessment = assess(labels, verdicts, classifier.classes, groups, seed)
+    result = {
+        **assessment.as_dict(),
+        "per_group": _per_group(corpus, labels, verdicts),
+        "bundle_sha256": opened.sha256,
+        "warnings": warnings,
+        "quarantined": [entry.as_dict() for entry in [*source.quarantined, *quarantined]],
+    }
+    if out is not None:
+        table = verdict_table(corpus.table, verdicts, classifier.classes, "evaluate")
+        with atomic_write(Path(out) / "verdicts.csv") as file:
+            file.write(table.to_csv(index=False).encode("utf-8"))
+        write_json(Path(out) / "evaluation.json", result)
+    return result
+
+
+def _seen_in_training(corpus: Corpus, training_data: Any) -> bool:
+    return training_data is not None and training_data.fingerprint == corpus.fingerprint()
+
+
+def _judge(
+    classifier: Classifier, corpus: Corpus, device: Device
+) -> tuple[list[int], Verdicts, list[Quarantined]]:
+    """Return the rows with a verdict, the verdicts, and the files set aside."""
+    kept: list[int] = []
+    found: list[Verdict] = []
+    quarantined: list[Quarantined] = []
+    with bar("evaluating", len(corpus)) as advance:
+        for k, outcome in enumerate(classifier.inspect(corpus.paths(), device=device, progress=advance)):
+            if isinstance(outcome, Quarantined):
+                quarantined.append(outcome)
+            else:
+                kept.append(k)
+                found.append(outcome)
+    if not found:
+        raise InputError(f"no image could be read ({quarantined[0].reason})", "check the files")
+    probabilities = np.array([[verdict.probabilities[name] for name in classifier.classes] for verdict in found])
+    sets = np.array([[name in verdict.labels for name in classifier.classes] for verdict in found])
+    novelty = np.array([verdict.novelty for verdict in found])
+    return kept, Verdicts(probabilities, sets, novelty, [verdict.reasons for verdict in found]), quarantined
+
+
+def _per_group(corpus: Corpus, labels: np.ndarray[Any, Any], verdicts: Verdicts) -> dict[str, Any]:
+    """Return the accuracy for each value of each recorded condition, with its Wilson interval."""
+    from sorby.evidence import proportion
+
+    correct = verdicts.probabilities.argmax(axis=1) == labels
+    found: dict[str, Any] = {}
+    for column in _GROUP_COLUMNS:
+        if column not in corpus.table or corpus.table[column].isna().all():
+            continue
+        values = pd.Series(corpus.table[column].astype(str).to_numpy())
+        if values.nunique() > _MOST_GROUPS:
+            continue
+        found[column] = {
+            value: proportion(int(correct[rows].sum()), len(rows)).as_dict()
+            for value, rows in sorted(values.groupby(values).indices.items())
+        }
+    return found

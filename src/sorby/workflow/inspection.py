@@ -1,0 +1,203 @@
+"""``inspect``: a verdict for every image, written as they come, in constant memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sorby.backbone.runtime import Device
+from sorby.bundle import OpenBundle
+from sorby.classify import Classifier, Verdict
+from sorby.errors import InputError, Quarantined
+from sorby.files import atomic_write, write_json
+from sorby.micrograph import find_images, read
+from sorby.progress import bar
+from sorby.workflow.explaining import write_overlays
+from sorby.workflow.opening import open_classifier
+
+_EXPLAIN_AT_ONCE = 8
+_FIXED_COLUMNS = ("image", "label", "confidence", "set", "novelty", "referred", "reason")
+_EXTRA_COLUMNS = ("pixel_size_um", "scale_source", "notes")
+
+
+@dataclass
+class Tally:
+    """What the verdicts amount to."""
+
+    labels: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    referred: int = 0
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+    @property
+    def n(self) -> int:
+        """Images with a verdict."""
+        return sum(self.labels.values())
+
+    def add(self, verdict: Verdict) -> None:
+        """Count one verdict."""
+        self.labels[verdict.label] += 1
+        self.reasons.update(verdict.reasons)
+        self.referred += verdict.referred
+
+
+def gather(paths: Sequence[Path]) -> list[Path]:
+    """Return the image files that PATHS name, folders searched.
+
+    Raises
+    ------
+    InputError
+        A path does not exist, or there is no image at all.
+    """
+    found = [file for path in paths for file in find_images(path)]
+    if not found:
+        raise InputError(f"{paths[0]}: holds no images", "give image files or a folder of them")
+    return list(dict.fromkeys(found))
+
+
+def row(verdict: Verdict, classes: Sequence[str]) -> list[str]:
+    """Return one line of ``verdicts.csv``."""
+    size = "" if verdict.pixel_size_um is None else f"{verdict.pixel_size_um:.6g}"
+    return [
+        verdict.image.as_posix(),
+        verdict.label,
+        f"{verdict.confidence:.4f}",
+        "|".join(verdict.labels),
+        f"{verdict.novelty:.4f}",
+        "true" if verdict.referred else "false",
+        "|".join(verdict.reasons),
+        *(f"{verdict.probabilities[name]:.4f}" for name in classes),
+        size,
+        verdict.scale_source,
+        "; ".join(verdict.notes),
+    ]
+
+
+def columns(classes: Sequence[str]) -> list[str]:
+    """Return the header of ``verdicts.csv``."""
+    return [*_FIXED_COLUMNS, *(f"p_{name}" for name in classes), *_EXTRA_COLUMNS]
+
+
+def inspect(
+    bundle: Path | str,
+    paths: Sequence[Path | str],
+    out: Path | str,
+    *,
+    explain: bool = False,
+    pixel_size_um: float | None = None,
+    require_signed: bool = False,
+    device: Device = "auto",
+) -> dict[str, Any]:
+    """Write a verdict on every image.
+
+    Parameters
+    ----------
+    bundle : path
+    paths : sequence of path
+        Image files and folders.
+    out : path
+        Folder that gets ``verdicts.csv``, ``inspection.json`` and, with *explain*, ``overlays/``.
+    explain : bool
+        Write where the classifier looked, for every image.
+    pixel_size_um : float, optional
+        Scale of every image; overrides what the files say.
+    require_signed : bool
+    device : {"auto", "cpu", "cuda"}
+
+    Returns
+    -------
+    dict
+        ``verdicts`` (the CSV), ``n``, ``referred``, ``images_per_s``, ``labels``, ``reasons``, ``quarantined``,
+        ``bundle_sha256``, ``signature``.
+
+    Raises
+    ------
+    InputError
+        No images, an output folder that holds verdicts already, or a full disk.
+    """
+    out = Path(out)
+    target = out / "verdicts.csv"
+    if target.exists():
+        raise InputError(f"{target}: exists", "choose another --out")
+    files = gather([Path(path) for path in paths])
+    classifier, opened = open_classifier(bundle, require_signed=require_signed)
+    classifier.runtime(device)
+    tally = Tally()
+    started = time.perf_counter()
+    with bar("inspecting", len(files)) as advance:
+        outcomes = classifier.inspect(files, device=device, pixel_size_um=pixel_size_um, progress=advance)
+        if explain:
+            outcomes = _explained(classifier, outcomes, out / "overlays")
+        _write(target, outcomes, classifier.classes, tally)
+    seconds = time.perf_counter() - started
+    result = _summary(target, tally, seconds, opened, classifier)
+    write_json(out / "inspection.json", result)
+    return result
+
+
+def _write(target: Path, outcomes: Iterable[Verdict | Quarantined], classes: Sequence[str], tally: Tally) -> None:
+    """Write the verdicts as they come; the file appears when all are in."""
+    with atomic_write(target) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text)
+        writer.writerow(columns(classes))
+        for outcome in outcomes:
+            if isinstance(outcome, Quarantined):
+                tally.quarantined.append(outcome)
+                continue
+            tally.add(outcome)
+            writer.writerow(row(outcome, classes))
+        text.flush()
+        text.detach()
+
+
+def _summary(
+    target: Path, tally: Tally, seconds: float, opened: OpenBundle, classifier: Classifier
+) -> dict[str, Any]:
+    runtime = classifier.runtime()
+    return {
+        "verdicts": str(target),
+        "n": tally.n,
+        "referred": tally.referred,
+        "labels": dict(tally.labels.most_common()),
+        "reasons": dict(tally.reasons.most_common()),
+        "images_per_s": (tally.n + len(tally.quarantined)) / max(seconds, 1e-9),
+        "quarantined": [entry.as_dict() for entry in tally.quarantined],
+        "bundle_sha256": opened.sha256,
+        "signature": str(opened.signature),
+        "runtime": f"{runtime.name} {runtime.precision}",
+    }
+
+
+def _explained(
+    classifier: Classifier, outcomes: Iterable[Verdict | Quarantined], folder: Path
+) -> Iterator[Verdict | Quarantined]:
+    """Pass verdicts on and write a picture for each, a few at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting: list[Verdict] = []
+    number = 0
+    for outcome in outcomes:
+        if isinstance(outcome, Verdict):
+            waiting.append(outcome)
+        if len(waiting) == _EXPLAIN_AT_ONCE:
+            number = _draw(classifier, waiting, folder, number)
+            waiting.clear()
+        yield outcome
+    if waiting:
+        _draw(classifier, waiting, folder, number)
+
+
+def _draw(classifier: Classifier, verdicts: Sequence[Verdict], folder: Path, number: int) -> int:
+    """Write the pictures of some verdicts, numbered as the lines of the CSV; return the next number."""
+    jobs = [
+        (read(verdict.image), verdict.label, folder / f"{number + k:05d}-{verdict.image.stem}.png")
+        for k, verdict in enumerate(verdicts)
+    ]
+    write_overlays(classifier, jobs)
+    return number + len(verdicts)

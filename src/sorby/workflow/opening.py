@@ -1,0 +1,23 @@
+"""From a bundle file to a classifier at work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sorby.bundle import OpenBundle, open_bundle
+from sorby.classify import KIND, Classifier
+from sorby.errors import BundleError
+
+
+def open_classifier(path: Path | str, *, require_signed: bool = False) -> tuple[Classifier, OpenBundle]:
+    """Verify a bundle and return its classifier.
+
+    Raises
+    ------
+    BundleError
+        Damaged, tampered with, too new, not signed as demanded, or of another kind.
+    """
+    bundle = open_bundle(path, require_signed=require_signed)
+    if bundle.description.kind != KIND:
+        raise BundleError(f"{path}: holds a model of kind {bundle.description.kind!r}, not a classifier", "see sorby bundle show")
+    return Classifier.from_bundle(bundle), bundle
