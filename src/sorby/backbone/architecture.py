@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import warnings
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import timm
 import torch
 from torch import nn
 
-from sorby.backbone.weights import PACKAGED, WeightSource, fill
+from sorby.backbone.weights import PACKAGED, WeightSource, check_name, fill
 from sorby.errors import InputError
 
 
@@ -43,7 +42,14 @@ class Backbone:
         return f"{self.name}:{self.source.sha256 or self.source.detail}"
 
 
-def load(name: str, *, pretrained: bool = True, seed: int = 0, **options: object) -> Backbone:
+def load(
+    name: str,
+    *,
+    pretrained: bool = True,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+    **options: object,
+) -> Backbone:
     """Return a backbone by its timm name.
 
     Parameters
@@ -53,21 +59,20 @@ def load(name: str, *, pretrained: bool = True, seed: int = 0, **options: object
     pretrained : bool
         Fill it with pretrained weights; where none can be found that is an error. False gives random weights
         from *seed*, recorded as such.
+    size : tuple of int, optional
+        Height and width of the images to come. Networks with position embeddings (ViT, Swin) are resampled to
+        it after their weights are loaded; the others take any size.
     **options
-        Passed to ``timm.create_model`` (``drop_path_rate``, ``img_size`` ...).
+        Passed to ``timm.create_model`` (``drop_path_rate`` ...).
 
     Raises
     ------
     InputError
-        timm does not know the name.
+        timm does not know the name, or the network cannot take the size.
     MissingPartError
         No pretrained weights were found.
     """
-    if not timm.is_model(name.split(".")[0]):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise InputError(
-            f"no backbone named {name!r}", f"did you mean {', '.join(near)}?" if near else "use a timm name"
-        )
+    check_name(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = timm.create_model(name, pretrained=False, num_classes=0, **options)
@@ -77,7 +82,25 @@ def load(name: str, *, pretrained: bool = True, seed: int = 0, **options: object
     source = fill(module, name) if pretrained else WeightSource("random", f"seed {seed}")
     if source.kind == "package":
         mean, std = PACKAGED[name].mean, PACKAGED[name].std
+    if size is not None:
+        _take_size(module, name, size)
     return Backbone(name, module.eval(), mean, std, source)
+
+
+def _take_size(module: nn.Module, name: str, size: tuple[int, int]) -> None:
+    """Resample the position embeddings of a network that has them to images of *size*."""
+    if not module.default_cfg.get("fixed_input_size") or not hasattr(module, "set_input_size"):  # type: ignore[union-attr, operator]
+        return
+    step = getattr(getattr(module, "patch_embed", None), "patch_size", (1, 1))
+    if any(side % part for side, part in zip(size, step, strict=True)):
+        raise InputError(
+            f"{name} cannot take images of {size[0]} x {size[1]} px",
+            f"image.height and image.width must be multiples of {step[0]}",
+        )
+    try:
+        module.set_input_size(img_size=size)  # type: ignore[operator]
+    except (AssertionError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} cannot take images of {size[0]} x {size[1]} px ({error})", "use its own size") from error
 
 
 class Normalise(nn.Module):
@@ -119,13 +142,17 @@ class StageFeatures(nn.Module):
     backbone : Backbone
     stages : tuple of int, optional
         Indices as for timm's ``forward_intermediates``; the network's last four stages by default.
+    views : {1, 4, 8}
+        Average the features over the image alone, its flips (4), or its flips and quarter turns (8, square
+        images only). The features of an image and of its mirror image are then the same.
     """
 
-    def __init__(self, backbone: Backbone, stages: tuple[int, ...] | None = None) -> None:
+    def __init__(self, backbone: Backbone, stages: tuple[int, ...] | None = None, views: int = 1) -> None:
         super().__init__()
         self.normalise = Normalise(backbone.mean, backbone.std)
         self.module = backbone.module
         self.stages = stages or stage_indices(backbone.module)
+        self.views = views
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Return the stages' feature maps, each (N, C, h, w)."""
@@ -136,7 +163,18 @@ class StageFeatures(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Pool every stage and concatenate, stage by stage: means, then standard deviations."""
-        return torch.cat([statistics(each) for each in self.maps(images)], dim=1)
+        pooled = [
+            torch.cat([statistics(each) for each in self.maps(view)], dim=1) for view in _views(images, self.views)
+        ]
+        return pooled[0] if len(pooled) == 1 else torch.stack(pooled).mean(0)
+
+
+def _views(images: torch.Tensor, count: int) -> list[torch.Tensor]:
+    """Return the flips, and for 8 the flips of the transposed images, of a batch (N, H, W, C)."""
+    if count == 1:
+        return [images]
+    bases = [images] if count == 4 else [images, images.transpose(1, 2)]
+    return [torch.flip(base, axes) if axes else base for base in bases for axes in ([], [1], [2], [1, 2])]
 
 
 def statistics(maps: torch.Tensor) -> torch.Tensor:

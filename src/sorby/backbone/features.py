@@ -55,6 +55,8 @@ class FeatureExtractor:
         ``auto`` is torch on CUDA and OpenVINO otherwise.
     device, precision
         See `sorby.backbone.runtime`.
+    views : {1, 4, 8}
+        See `StageFeatures`.
     cache : bool
         Whether vectors are kept on disk.
     """
@@ -67,13 +69,15 @@ class FeatureExtractor:
         runtime: Literal["auto", "openvino", "torch"] = "auto",
         device: Device = "auto",
         precision: Precision = "auto",
+        views: int = 1,
         cache: bool = True,
     ) -> None:
         self.backbone = backbone
         self.preprocessing = preprocessing
-        self.graph = StageFeatures(backbone)
+        self.graph = StageFeatures(backbone, views=views)
         self.runtime = self._make_runtime(runtime, device, precision)
-        key = f"{backbone.key}|{self.graph.stages}|mean+std|{preprocessing.key}|{self.runtime.name}-{self.runtime.precision}"
+        runtime_key = f"{self.runtime.name}-{self.runtime.precision}"
+        key = f"{backbone.key}|{self.graph.stages}x{views}|mean+std|{preprocessing.key}|{runtime_key}"
         self._cache = FeatureCache(key) if cache else None
 
     def _make_runtime(self, runtime: str, device: Device, precision: Precision) -> Runtime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 import os
@@ -21,6 +22,9 @@ from sorby.errors import InputError, MissingPartError
 from sorby.files import atomic_write, sha256_bytes, sha256_file, write_json
 
 Tensors = dict[str, torch.Tensor]
+
+#: Buffers that older files hold and newer timm computes.
+_DERIVED = ("attn_mask", "relative_position_index", "relative_coords_table", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,25 @@ def weights_folder() -> Path:
     return Path(os.environ.get("SORBY_WEIGHTS") or home() / "weights")
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that timm does not know.
+
+    Raises
+    ------
+    InputError
+        The architecture or its pretrained tag is unknown; the hint names the nearest.
+    """
+    import timm
+
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise InputError(f"no backbone named {name!r}", f"did you mean {', '.join(near)}?" if near else "use a timm name")
+    if tag and timm.models.get_pretrained_cfg(name, allow_unregistered=False) is None:
+        tags = timm.list_pretrained(f"{architecture}.*")
+        raise InputError(f"no backbone named {name!r}: unknown tag {tag!r}", f"tags: {', '.join(tags) or 'none'}")
+
+
 def _read_checkpoint(path: Path) -> Tensors:
     """Read tensors from safetensors, or from a PyTorch file without running anything in it."""
     try:
@@ -142,11 +165,16 @@ def add(file: Path | str, name: str) -> dict[str, str]:
     Raises
     ------
     InputError
-        The file is unreadable, or holds anything but tensors.
+        timm does not know the name, the file is unreadable, holds anything but tensors, or they are another
+        architecture's.
     """
-    if not name or any(character in name for character in "/\\:"):
-        raise InputError(f"--as {name!r}: not a model name", "give a timm name such as resnet18.a1_in1k")
+    import timm
+
+    check_name(name)
     tensors = {key: value.contiguous() for key, value in _read_checkpoint(Path(file)).items()}
+    with torch.device("meta"):  # shapes alone
+        blank = timm.create_model(name, pretrained=False, num_classes=0)
+    _check_fit(blank, tensors, str(file))
     data = save_safetensors(tensors)
     target = weights_folder() / f"{name}.safetensors"
     with atomic_write(target) as handle:
@@ -186,6 +214,28 @@ def _hub_file(name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def _check_fit(module: torch.nn.Module, tensors: Tensors, origin: str) -> None:
+    """Refuse tensors of another architecture; a classifier of whatever size is left out.
+
+    Raises
+    ------
+    InputError
+        A tensor is missing, of another shape, or one too many: a ResNet-34 contains every tensor of a ResNet-18.
+    """
+    own = module.state_dict()
+    heads = module.default_cfg.get("classifier") or ()  # type: ignore[union-attr, operator]
+    spared = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+    missing = [key for key in own if key not in tensors]
+    wrong = [key for key in own if key in tensors and tensors[key].shape != own[key].shape]
+    extra = [key for key in tensors if key not in own and not key.startswith(spared) and not key.endswith(_DERIVED)]
+    if missing or wrong or extra:
+        raise InputError(
+            f"{origin}: does not fit the architecture ({len(missing)} tensors missing, {len(wrong)} of another shape,"
+            f" {len(extra)} too many, first: {(missing + wrong + extra)[0]})",
+            "check the name given with --as",
+        )
+
+
 def _adopt(module: torch.nn.Module, tensors: Tensors, origin: str, *, by_order: bool = False) -> None:
     """Load *tensors* into *module*; a classifier of another size is left out, anything else must fit."""
     own = module.state_dict()
@@ -197,14 +247,7 @@ def _adopt(module: torch.nn.Module, tensors: Tensors, origin: str, *, by_order: 
                 f"{origin}: tensors do not fit the architecture", "use the matching package version"
             )
         tensors = dict(zip(names, tensors.values(), strict=False))
-    missing = [key for key in own if key not in tensors]
-    wrong = [key for key in own if key in tensors and tensors[key].shape != own[key].shape]
-    if missing or wrong:
-        raise InputError(
-            f"{origin}: does not fit the architecture ({len(missing)} tensors missing, {len(wrong)} of another shape,"
-            f" first: {(missing + wrong)[0]})",
-            "check the name given with --as",
-        )
+    _check_fit(module, tensors, origin)
     module.load_state_dict({key: tensors[key] for key in own})
 
 
@@ -247,9 +290,14 @@ def fill(module: torch.nn.Module, name: str, *, allow_hub: bool = True) -> Weigh
             _adopt(module, fetched, f"hub weights of {name}")
             return WeightSource("hub", name)
     raise MissingPartError(
-        f"no pretrained weights for {name!r}: not packaged, not in {weights_folder()}, not in the hub cache, hub not reached",
-        f"sorby weights add FILE --as {name} (or use a packaged backbone: {', '.join(k for k, p in PACKAGED.items() if p.installed)})",
+        f"no pretrained weights for {name!r}: not packaged, not in {weights_folder()}, not in the hub cache,"
+        " hub not reached",
+        f"sorby weights add FILE --as {name} (or use a packaged backbone: {', '.join(_packaged_names())})",
     )
+
+
+def _packaged_names() -> list[str]:
+    return [name for name, packaged in PACKAGED.items() if packaged.installed]
 
 
 def _from_hub(name: str) -> Tensors | None:

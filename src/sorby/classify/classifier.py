@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sorby.backbone.architecture import Backbone, StageFeatures, to_onnx
+from sorby.backbone.architecture import Backbone, StageFeatures, statistics, to_onnx
 from sorby.backbone.architecture import load as load_backbone
 from sorby.backbone.pipeline import stream
 from sorby.backbone.preprocessing import Preprocessing, Uint8Image
@@ -49,7 +49,7 @@ class LinearOnStages(nn.Module):
 
 
 class LogitsOnly(nn.Module):
-    """A graph that returns its first output only, as attribution wants it."""
+    """The graph as attribution wants it: logits only, and of the image as it stands where views are averaged."""
 
     def __init__(self, graph: nn.Module) -> None:
         super().__init__()
@@ -57,8 +57,10 @@ class LogitsOnly(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (N, C)."""
-        logits: torch.Tensor = self.graph(images)[0]
-        return logits
+        if isinstance(self.graph, LinearOnStages):
+            pooled = torch.cat([statistics(each) for each in self.graph.features.maps(images)], dim=1)
+            return cast(torch.Tensor, self.graph.head(pooled))
+        return cast(torch.Tensor, self.graph(images)[0])
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,8 @@ class Classifier:
     def backbone_section(self) -> dict[str, Any]:
         """Return what rebuilds the graph from its weights."""
         if isinstance(self.graph, LinearOnStages):
-            return {"stages": list(self.graph.features.stages), "pooling": "mean+std"}
+            features = self.graph.features
+            return {"stages": list(features.stages), "pooling": "mean+std", "views": features.views}
         return {}
 
     @classmethod
@@ -305,7 +308,7 @@ class Classifier:
             raise ValueError(f"{head.weight.shape[0]} outputs for {len(description.classes)} classes")
         graph: nn.Module
         if regime == "frozen":
-            graph = LinearOnStages(StageFeatures(backbone, tuple(model["stages"])), head)
+            graph = LinearOnStages(StageFeatures(backbone, tuple(model["stages"]), model["views"]), head)
         else:
             graph = ClassifierNetwork(backbone, len(description.classes))
         graph.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in weights.items()})

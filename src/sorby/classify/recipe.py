@@ -91,9 +91,13 @@ class HeadSection(Section):
         Inverse regularisation strengths tried by inner cross-validation.
     folds : int
         Inner folds; they also give the cross-fitted scores that calibrate.
+    views : {1, 4, 8}
+        Average the features over the image's flips (4) or flips and quarter turns (8): the verdict is then the
+        same for a mirrored image, usually a little better, and 4 or 8 times slower.
     """
 
-    c_grid: tuple[Annotated[float, Field(gt=0)], ...] = (1e-3, 1e-2, 1e-1, 1.0)
+    c_grid: tuple[Annotated[float, Field(gt=0)], ...] = (1e-3, 1e-2, 3e-2, 1e-1, 1.0)
+    views: Literal[1, 4, 8] = 1
     folds: int = Field(5, ge=2, le=20)
 
 
@@ -203,6 +207,8 @@ class Recipe(Section):
     def _regime_fits(self) -> Recipe:
         if self.regime == "frozen" and (self.balance.loss == "focal" or self.balance.sampling == "weighted"):
             raise ValueError("the frozen regime knows balance.loss plain or class-weights and no weighted sampling")
+        if self.head.views == 8 and (self.image.height != self.image.width or self.image.sizing in ("mode", "mean")):
+            raise ValueError("head.views=8 turns images by a quarter and needs image.height = image.width")
         return self
 
 

@@ -77,7 +77,7 @@ class FrozenTrainer:
     def __init__(self, plan: Plan, recipe: Recipe, device: Device = "auto") -> None:
         self.plan, self.recipe = plan, recipe
         backbone = load_backbone(recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed)
-        self._extractor = FeatureExtractor(backbone, plan.preprocessing, device=device)
+        self._extractor = FeatureExtractor(backbone, plan.preprocessing, device=device, views=recipe.head.views)
         self._features: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
 
     def read_images(self, paths: Sequence[Path], hashes: Sequence[str]) -> tuple[Rows, list[Quarantined]]:
