@@ -112,9 +112,8 @@ def check_name(name: str) -> None:
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise InputError(f"no backbone named {name!r}", f"did you mean {', '.join(near)}?" if near else "use a timm name")
-    if tag and timm.models.get_pretrained_cfg(name, allow_unregistered=False) is None:
-        tags = timm.list_pretrained(f"{architecture}.*")
-        raise InputError(f"no backbone named {name!r}: unknown tag {tag!r}", f"tags: {', '.join(tags) or 'none'}")
+    if tag and name not in (known := timm.list_pretrained(f"{architecture}.*")):
+        raise InputError(f"no backbone named {name!r}", f"there are: {', '.join([architecture, *known])}")
 
 
 def _read_checkpoint(path: Path) -> Tensors:
