@@ -32,6 +32,21 @@ def _explain(error: OSError, path: Path) -> Exception:
 
 
 @contextmanager
+def explained(path: Path | str) -> Iterator[None]:
+    """Turn errors of writing to *path* into one line.
+
+    Raises
+    ------
+    InputError
+        The disk is full or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _explain(error, Path(path)) from error
+
+
+@contextmanager
 def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """Open *path* for binary writing; it appears only when the block ends well.
 
@@ -106,7 +121,10 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write *value* as indented JSON, atomically; NaN is refused because JSON has none."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    with atomic_write(path) as file:
+        # File names that are no UTF-8 carry surrogates, which JSON can only hold escaped.
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def sha256_bytes(data: bytes) -> str:

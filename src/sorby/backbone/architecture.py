@@ -199,7 +199,7 @@ def to_onnx(graph: nn.Module, height: int, width: int, channels: int, outputs: t
         torch.onnx.export(
             graph.eval().to("cpu"),
             (example,),
-            buffer,
+            buffer,  # type: ignore[arg-type] - the TorchScript exporter writes into files too
             dynamo=False,
             opset_version=17,
             input_names=["images"],

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import platformdirs
 
+from sorby.errors import InputError, SorbyWarning
+
 _DEFAULT_MB = 2048
 _ROWS_AT_ONCE = 500
+_KEEP_SHARE = 0.8  # of the limit, so that not every store drops something
 
 Vector = npt.NDArray[np.float32]
 
@@ -28,8 +32,17 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("sorby", appauthor=False))
 
 
+def _limit_mb() -> int:
+    text = os.environ.get("SORBY_CACHE_MB", str(_DEFAULT_MB))
+    if not text.isdecimal():
+        raise InputError(f"SORBY_CACHE_MB={text}: not a number of megabytes", f"e.g. SORBY_CACHE_MB={_DEFAULT_MB}")
+    return int(text)
+
+
 class FeatureCache:
     """A bounded store of float32 vectors.
+
+    It only saves time: where it cannot be read or written, that is said in a warning and the work goes on without.
 
     Parameters
     ----------
@@ -42,11 +55,22 @@ class FeatureCache:
     """
 
     def __init__(self, extractor_key: str, folder: Path | None = None, limit_mb: int | None = None) -> None:
-        folder = folder or cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = folder / "features.sqlite"
+        self._file = (folder or cache_folder()) / "features.sqlite"
         self._key = extractor_key
-        self._limit = (limit_mb or int(os.environ.get("SORBY_CACHE_MB", _DEFAULT_MB))) << 20
+        self._limit = (_limit_mb() if limit_mb is None else limit_mb) << 20
+        self._usable = True
+        with self._tolerant():
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._create()
+            except sqlite3.OperationalError:  # locked or not writable, but not damaged
+                raise
+            except sqlite3.DatabaseError:  # damaged; everything in it can be computed again
+                for suffix in ("", "-wal", "-shm"):
+                    self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+                self._create()
+
+    def _create(self) -> None:
         with closing(self._open()) as store, store:
             store.execute("PRAGMA journal_mode=WAL")
             store.execute(
@@ -57,10 +81,21 @@ class FeatureCache:
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._file, timeout=60)
 
+    @contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        """Go on without the store where it fails, and say so once."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self._usable = False
+            warnings.warn(f"{self._file}: feature cache not used ({error})", SorbyWarning, stacklevel=3)
+
     def get(self, images: Sequence[str]) -> dict[str, Vector]:
         """Return the vectors that are stored for these image hashes."""
         found: dict[str, Vector] = {}
-        with closing(self._open()) as store, store:
+        if not self._usable:
+            return found
+        with self._tolerant(), closing(self._open()) as store, store:
             for begin in range(0, len(images), _ROWS_AT_ONCE):
                 part = images[begin : begin + _ROWS_AT_ONCE]
                 marks = ",".join("?" * len(part))
@@ -77,27 +112,24 @@ class FeatureCache:
 
     def put(self, vectors: Iterable[tuple[str, Vector]]) -> None:
         """Store vectors by image hash and drop the longest unused where the limit is passed."""
+        if not self._usable:
+            return
         now = time.time()
-        rows = [
-            (self._key, image, now, np.ascontiguousarray(vector, np.float32).tobytes())
-            for image, vector in vectors
-        ]
-        with closing(self._open()) as store, store:
+        rows = [(self._key, image, now, np.ascontiguousarray(vector, np.float32).tobytes()) for image, vector in vectors]
+        with self._tolerant(), closing(self._open()) as store, store:
             store.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?)", rows)
-        self._shrink()
+            self._shrink(store)
 
-    def _shrink(self) -> None:
-        with closing(self._open()) as store, store:
-            (size,) = store.execute("SELECT COALESCE(SUM(LENGTH(data)), 0) FROM vector").fetchone()
-            if size <= self._limit:
-                return
-            oldest = store.execute(
-                "SELECT extractor, image, LENGTH(data) FROM vector ORDER BY used"
-            ).fetchall()
-            drop = []
-            for extractor, image, length in oldest:
-                if size <= 0.8 * self._limit:
-                    break
-                drop.append((extractor, image))
-                size -= length
-            store.executemany("DELETE FROM vector WHERE extractor = ? AND image = ?", drop)
+    def _shrink(self, store: sqlite3.Connection) -> None:
+        (size,) = store.execute("SELECT COALESCE(SUM(LENGTH(data)), 0) FROM vector").fetchone()
+        if size <= self._limit:
+            return
+        drop = []
+        for extractor, image, length in store.execute(
+            "SELECT extractor, image, LENGTH(data) FROM vector ORDER BY used"
+        ).fetchall():
+            if size <= _KEEP_SHARE * self._limit:
+                break
+            drop.append((extractor, image))
+            size -= length
+        store.executemany("DELETE FROM vector WHERE extractor = ? AND image = ?", drop)

@@ -115,13 +115,14 @@ def stream(
     batches: _Batches[Item] = _Batches(runtime)
     members: list[tuple[Item, SorbyError | None]] = []
     images: list[Uint8Image] = []
-    for item, image in prepared(items, prepare, _LOOK_AHEAD * runtime.batch_size):
+    look_ahead = _LOOK_AHEAD * runtime.batch_size
+    for item, image in prepared(items, prepare, look_ahead):
         if isinstance(image, SorbyError):
             members.append((item, image))
-            continue
-        members.append((item, None))
-        images.append(image)
-        if len(images) == runtime.batch_size:
+        else:
+            members.append((item, None))
+            images.append(image)
+        if len(images) == runtime.batch_size or len(members) == look_ahead:  # bad files do not pile up either
             if batches.full:
                 yield from batches.finish()
             batches.start(members, images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,7 +15,7 @@ def _quarter_turn(image: torch.Tensor) -> torch.Tensor:
     return torch.rot90(image, int(torch.randint(0, 4, ())), dims=(-2, -1))
 
 
-class _MirrorRotation(v2.Transform):
+class _MirrorRotation(v2.Transform):  # type: ignore[misc] - torchvision is untyped
     """Rotation by any angle, corners filled by reflection.
 
     The source rotates micrographs of 1994 px arbitrarily; black corners would be a cue, so the image is
@@ -24,11 +25,19 @@ class _MirrorRotation(v2.Transform):
     def transform(self, inpt: torch.Tensor, params: dict[str, object]) -> torch.Tensor:
         """Turn one image (C, H, W)."""
         height, width = inpt.shape[-2:]
-        margin = [min(side - 1, int(0.25 * side) + 1) for side in (width, height)]
-        padded = v2.functional.pad(inpt, margin, padding_mode="reflect")
+        padded = _reflect_to(inpt, math.ceil(math.hypot(height, width)) + 2)
         angle = float(torch.empty(()).uniform_(-180, 180))
         turned = v2.functional.rotate(padded, angle, interpolation=v2.InterpolationMode.BILINEAR)
-        return v2.functional.center_crop(turned, [height, width])
+        cropped: torch.Tensor = v2.functional.center_crop(turned, [height, width])
+        return cropped
+
+
+def _reflect_to(image: torch.Tensor, side: int) -> torch.Tensor:
+    """Reflect an image (C, H, W) outwards until both sides are at least *side*; long ones need several rounds."""
+    while min(image.shape[-2:]) < side:
+        margin = [min(extent - 1, max(0, -(-(side - extent) // 2))) for extent in (image.shape[-1], image.shape[-2])]
+        image = v2.functional.pad(image, margin, padding_mode="reflect")
+    return image
 
 
 def make(preset: str) -> Augmentation | None:
@@ -45,11 +54,14 @@ def make(preset: str) -> Augmentation | None:
     flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
     if preset == "none":
         return None
+    changes: Augmentation
     if preset == "flips":
-        return v2.Compose([*flips, _quarter_turn])
-    if preset == "steel":
+        changes = v2.Compose([*flips, _quarter_turn])
+    elif preset == "steel":
         blur = v2.RandomApply([v2.GaussianBlur(5, sigma=(0.1, 1.5))], p=0.5)
-        return v2.Compose([_MirrorRotation(), *flips, v2.ColorJitter(contrast=0.2), blur])
-    if preset == "fracture":
-        return v2.RandAugment(num_ops=2, magnitude=12)
-    raise ValueError(f"unknown augmentation preset {preset!r}")
+        changes = v2.Compose([_MirrorRotation(), *flips, v2.ColorJitter(contrast=0.2), blur])
+    elif preset == "fracture":
+        changes = v2.RandAugment(num_ops=2, magnitude=12)
+    else:
+        raise ValueError(f"unknown augmentation preset {preset!r}")
+    return changes

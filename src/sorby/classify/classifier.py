@@ -104,13 +104,14 @@ class Verdict:
         return bool(self.reasons)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What reading an image tells besides its pixels."""
+@dataclass(eq=False)
+class _Job:
+    """An image file on its way, and what reading it tells besides its pixels."""
 
-    pixel_size_um: float | None
-    scale_source: str
-    notes: tuple[str, ...]
+    path: Path
+    pixel_size_um: float | None = None
+    scale_source: str = "none"
+    notes: tuple[str, ...] = ()
 
 
 class Classifier:
@@ -199,52 +200,49 @@ class Classifier:
         Verdict or Quarantined
             A file that cannot be read is set aside and the others go on.
         """
-        seen: dict[Path, _Seen] = {}
 
-        def prepare(path: Path) -> Uint8Image:
-            micrograph = read(path, pixel_size_um=pixel_size_um)
-            seen[path] = _Seen(micrograph.scale.pixel_size_um, micrograph.scale.source, micrograph.notes)
+        def prepare(job: _Job) -> Uint8Image:
+            micrograph = read(job.path, pixel_size_um=pixel_size_um)
+            scale = micrograph.scale
+            job.pixel_size_um, job.scale_source, job.notes = scale.pixel_size_um, scale.source, micrograph.notes
             return self.preprocessing.prepare(micrograph)
 
-        waiting: list[tuple[Path, Features | SorbyError]] = []
-        for path, outcome in stream(paths, prepare, self.runtime(device, precision)):
-            waiting.append((path, outcome if isinstance(outcome, SorbyError) else outcome[1]))
+        waiting: list[tuple[_Job, Features | SorbyError]] = []
+        jobs = (_Job(Path(path)) for path in paths)
+        for job, outcome in stream(jobs, prepare, self.runtime(device, precision)):
+            waiting.append((job, outcome if isinstance(outcome, SorbyError) else outcome[1]))
             if len(waiting) >= _VERDICTS_AT_ONCE:
-                yield from self._decide(waiting, seen)
+                yield from self._decide(waiting)
                 if progress is not None:
                     progress(len(waiting))
                 waiting.clear()
-        yield from self._decide(waiting, seen)
+        yield from self._decide(waiting)
         if progress is not None:
             progress(len(waiting))
 
-    def _decide(
-        self, waiting: list[tuple[Path, Features | SorbyError]], seen: dict[Path, _Seen]
-    ) -> Iterator[Verdict | Quarantined]:
-        facts = {path: seen.pop(path, _Seen(None, "none", ())) for path, _ in waiting}
-        good = [(path, outcome) for path, outcome in waiting if not isinstance(outcome, SorbyError)]
+    def _decide(self, waiting: list[tuple[_Job, Features | SorbyError]]) -> Iterator[Verdict | Quarantined]:
+        good = [(job, outcome) for job, outcome in waiting if not isinstance(outcome, SorbyError)]
         verdicts: Iterator[Verdict] = iter(())
         if good:
-            known = [facts[path].pixel_size_um for path, _ in good]
-            sizes = np.array([np.nan if size is None else size for size in known])
+            sizes = np.array([np.nan if job.pixel_size_um is None else job.pixel_size_um for job, _ in good])
             judged = self.judge_features(np.stack([outcome for _, outcome in good]), sizes)
-            verdicts = (self._verdict(path, judged, k, facts[path]) for k, (path, _) in enumerate(good))
-        for path, outcome in waiting:
-            yield Quarantined.from_error(path, outcome) if isinstance(outcome, SorbyError) else next(verdicts)
+            verdicts = (self._verdict(job, judged, k) for k, (job, _) in enumerate(good))
+        for job, outcome in waiting:
+            yield Quarantined.from_error(job.path, outcome) if isinstance(outcome, SorbyError) else next(verdicts)
 
-    def _verdict(self, path: Path, verdicts: Verdicts, k: int, fact: _Seen) -> Verdict:
+    def _verdict(self, job: _Job, verdicts: Verdicts, k: int) -> Verdict:
         p = verdicts.probabilities[k]
         return Verdict(
-            image=path,
+            image=job.path,
             label=self.classes[int(p.argmax())],
             confidence=float(p.max()),
             probabilities={name: float(value) for name, value in zip(self.classes, p, strict=True)},
             labels=tuple(name for name, inside in zip(self.classes, verdicts.sets[k], strict=True) if inside),
             novelty=float(verdicts.novelty[k]),
             reasons=verdicts.reasons[k],
-            pixel_size_um=fact.pixel_size_um,
-            scale_source=fact.scale_source,
-            notes=fact.notes,
+            pixel_size_um=job.pixel_size_um,
+            scale_source=job.scale_source,
+            notes=job.notes,
         )
 
     # -- looking inside -----------------------------------------------------------------------------------
@@ -289,7 +287,9 @@ class Classifier:
             return cls._from_parts(description, bundle.tensors("weights"), bundle.tensors("calibration"), bundle)
         except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BundleError(f"bundle {description.name}: contents do not fit together ({first})", "train it again") from error
+            raise BundleError(
+                f"bundle {description.name}: contents do not fit together ({first})", "train it again"
+            ) from error
 
     @classmethod
     def _from_parts(
@@ -301,7 +301,8 @@ class Classifier:
     ) -> Classifier:
         model: dict[str, Any] = dict(description.model)
         regime: Regime = model["regime"]
-        blank = load_backbone(model["backbone"], pretrained=False)
+        preprocessing = Preprocessing.model_validate(description.preprocessing)
+        blank = load_backbone(model["backbone"], pretrained=False, size=(preprocessing.height, preprocessing.width))
         backbone = Backbone(blank.name, blank.module, tuple(model["mean"]), tuple(model["std"]), blank.source)
         head = Linear(weights["head.weight"].astype(np.float32), weights["head.bias"].astype(np.float32))
         if head.weight.shape[0] != len(description.classes):
@@ -322,7 +323,6 @@ class Classifier:
             float(description.novelty["rate"]),  # type: ignore[arg-type]
             (float(sizes[0]), float(sizes[1])) if isinstance(sizes, list) else None,  # type: ignore[arg-type]
         )
-        preprocessing = Preprocessing.model_validate(description.preprocessing)
         classes = tuple(description.classes)
         return cls(graph, regime, classes, preprocessing, head, fold_heads, judge, bundle.read(_GRAPH))
 

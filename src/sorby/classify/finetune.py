@@ -106,16 +106,20 @@ class _Training:
         section = recipe.finetune
         self.recipe, self.section, self.train = recipe, section, train
         target = runtime.resolve_device(device)
-        bf16 = section.precision == "bf16" or (
-            section.precision == "auto" and (runtime.cpu_has_bf16() if target == "cpu" else torch.cuda.is_bf16_supported())
-        )
+        native = runtime.cpu_has_bf16() if target == "cpu" else torch.cuda.is_bf16_supported()
+        bf16 = section.precision == "bf16" or (section.precision == "auto" and native)
         self.fabric = Fabric(accelerator=target, devices=1, precision="bf16-mixed" if bf16 else "32-true")
         options: dict[str, object] = {"drop_path_rate": section.drop_path} if section.drop_path else {}
+        height, width = train.pixels.shape[1:3]
         backbone = architecture.load(
-            recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed, **options
+            recipe.backbone.name,
+            pretrained=recipe.backbone.pretrained,
+            seed=recipe.seed,
+            size=(height, width),
+            **options,
         )
         self.backbone = backbone
-        network = ClassifierNetwork(backbone, n_classes, recipe.seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = ClassifierNetwork(backbone, n_classes, recipe.seed).to(memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(parameter_groups(network, section), lr=section.learning_rate)
         self.plain_network, self.plain_optimiser = network, optimiser
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
@@ -158,10 +162,10 @@ class _Training:
         """Return the logits of a part without augmentation."""
         self.network.eval()
         size = 2 * self.section.batch_size
-        found = [
-            self.network(self.fabric.to_device(_batch(part, np.arange(k, min(k + size, len(part.labels))), None, 0, 0)))[0]
-            for k in range(0, len(part.labels), size)
-        ]
+        found = []
+        for members in np.split(np.arange(len(part.labels)), range(size, len(part.labels), size)):
+            images = self.fabric.to_device(_batch(part, members, None, 0, 0))
+            found.append(self.network(images)[0])
         return torch.cat(found).float().cpu()
 
     def resume(self, path: Path, identity: str) -> tuple[int, dict[str, Any], dict[str, torch.Tensor]]:

@@ -129,7 +129,10 @@ class Judge:
     def as_arrays(self) -> Arrays:
         """Return the arrays for a bundle, keys prefixed by their part."""
         parts = {"conformal": self.conformal, "rmds": self.rmds, "novelty": self.novelty}
-        return {f"{name}.{key}": np.asarray(value) for name, part in parts.items() for key, value in part.as_arrays().items()}
+        found: Arrays = {}
+        for name, part in parts.items():
+            found |= {f"{name}.{key}": np.asarray(value) for key, value in part.as_arrays().items()}
+        return found
 
     @classmethod
     def from_arrays(

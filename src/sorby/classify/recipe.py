@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -192,7 +192,7 @@ class Recipe(Section):
     """A whole training, from pixels to verdict."""
 
     name: str = "default"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     regime: Literal["frozen", "finetune"] = "frozen"
     image: ImageSection = ImageSection()
     backbone: BackboneSection = BackboneSection()
@@ -254,13 +254,20 @@ def load(name_or_file: str | Path | None = None, settings: dict[str, Any] | None
     if not isinstance(content, dict):
         raise InputError(f"{origin}: a recipe is a mapping of sections", f"sections: {', '.join(Recipe.model_fields)}")
     for key, value in (settings or {}).items():
-        _override(content, key, yaml.safe_load(value) if isinstance(value, str) else value)
+        _override(content, key, _value(key, value) if isinstance(value, str) else value)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "recipe"
         raise InputError(f"{origin}: {where}: {first['msg']}", _allowed(first["loc"])) from error
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {key}={text}: not a value", "numbers, words or lists such as '[.64, .16, .2]'") from None
 
 
 def _override(content: dict[str, Any], key: str, value: Any) -> None:
@@ -283,7 +290,7 @@ def _allowed(location: tuple[int | str, ...]) -> str:
             near = difflib.get_close_matches(str(part), fields, n=1)
             return (f"did you mean {near[0]}? " if near else "") + f"fields: {', '.join(fields)}"
         model = fields[part].annotation
-    choices = get_args(model)
+    choices = get_args(model) if get_origin(model) is Literal else ()
     return f"allowed: {', '.join(map(str, choices))}" if choices else "see docs/recipes.md for the range"
 
 

@@ -50,7 +50,7 @@ class Assessment:
 
     def overall(self) -> dict[str, Any]:
         """Return the overall metrics, each ``{value, ci95, n, method}``."""
-        return {name: self.scores[name].as_dict() for name in OVERALL if name in self.scores}  # type: ignore[literal-required]
+        return {name: self.scores[name].as_dict() for name in OVERALL if name in self.scores}
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
@@ -72,7 +72,11 @@ class Assessment:
 
 
 def assess(
-    labels: npt.NDArray[np.intp], verdicts: Verdicts, classes: tuple[str, ...], groups: npt.NDArray[Any] | None, seed: int
+    labels: npt.NDArray[np.intp],
+    verdicts: Verdicts,
+    classes: tuple[str, ...],
+    groups: npt.NDArray[Any] | None,
+    seed: int,
 ) -> Assessment:
     """Hold verdicts against the truth.
 
@@ -131,7 +135,8 @@ def verdict_table(
     table["predicted"] = [classes[k] for k in p.argmax(axis=1)]
     table["confidence"] = p.max(axis=1)
     table["correct"] = table["predicted"] == table["label"].astype(str)
-    table["set"] = ["|".join(name for name, inside in zip(classes, row, strict=True) if inside) for row in verdicts.sets]
+    named = np.array(classes, dtype=object)
+    table["set"] = ["|".join(named[row]) for row in verdicts.sets]
     table["novelty"] = verdicts.novelty
     table["referred"] = [bool(reasons) for reasons in verdicts.reasons]
     table["reason"] = ["|".join(reasons) for reasons in verdicts.reasons]

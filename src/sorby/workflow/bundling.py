@@ -70,5 +70,6 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
 def write_bundle(path: Path, fit: Fit, description: Description) -> dict[str, Any]:
     """Write the bundle and return ``{"file", "sha256"}``."""
     classifier = fit.classifier
-    sha256 = write(path, description, tensors=classifier.tensors(), files={"model.onnx": classifier.onnx()}, overwrite=True)
+    graph = {"model.onnx": classifier.onnx()}
+    sha256 = write(path, description, tensors=classifier.tensors(), files=graph, overwrite=True)
     return {"file": str(path), "sha256": sha256}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from sorby.classify.judge import cross_fitted_judge, held_out_judge
 from sorby.classify.linear_head import Linear, fit_head
 from sorby.corpus import splits
 from sorby.errors import InputError, Quarantined, SorbyError
-from sorby.files import sha256_bytes, write_json
+from sorby.files import explained, sha256_bytes, write_json
 from sorby.progress import bar
 from sorby.workflow.planning import Plan
 
@@ -76,7 +77,10 @@ class FrozenTrainer:
 
     def __init__(self, plan: Plan, recipe: Recipe, device: Device = "auto") -> None:
         self.plan, self.recipe = plan, recipe
-        backbone = load_backbone(recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed)
+        p = plan.preprocessing
+        backbone = load_backbone(
+            recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed, size=(p.height, p.width)
+        )
         self._extractor = FeatureExtractor(backbone, plan.preprocessing, device=device, views=recipe.head.views)
         self._features: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
 
@@ -144,14 +148,14 @@ class FinetuneTrainer:
         p = self.plan.preprocessing
         shape = (len(paths), p.height, p.width, p.channels)
         identity = sha256_bytes(f"{p.key}{shape}{''.join(hashes)}".encode())
-        self._state.mkdir(parents=True, exist_ok=True)
         store, marker = self._state / "pixels.npy", self._state / "pixels.json"
         if marker.is_file():
             found = json.loads(marker.read_text("utf-8"))
             if found["identity"] == identity:
                 self._pixels = np.lib.format.open_memmap(store, mode="r")
                 return np.array(found["kept"], np.intp), [Quarantined(**entry) for entry in found["quarantined"]]
-        pixels = np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
+        marker.unlink(missing_ok=True)  # before the pixels it vouches for are overwritten
+        pixels = _blank_pixels(store, shape)
         quarantined: list[Quarantined] = []
         kept: list[int] = []
         with bar("decoding", len(paths)) as advance:
@@ -221,12 +225,27 @@ class FinetuneTrainer:
 
     def verdicts(self, fit: Fit, rows: Rows) -> Verdicts:
         """Return the verdicts of some rows."""
-        return fit.classifier.judge_features(self._embed(fit.classifier.runtime(self._device), rows), _pixel_sizes(self.plan, rows))
+        features = self._embed(fit.classifier.runtime(self._device), rows)
+        return fit.classifier.judge_features(features, _pixel_sizes(self.plan, rows))
 
     def forget(self) -> None:
         """Remove prepared pixels and checkpoints of a complete run."""
         self._pixels = np.empty((0, 1, 1, 1), np.uint8)
         shutil.rmtree(self._state, ignore_errors=True)
+
+
+def _blank_pixels(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Make the file of prepared pixels, its whole size taken from the disk at once.
+
+    A memory-mapped file that meets a full disk later kills the process.
+    """
+    with explained(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels: npt.NDArray[np.uint8] = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            with open(file, "r+b") as handle:
+                os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
+    return pixels
 
 
 def _pixel_sizes(plan: Plan, rows: Rows) -> npt.NDArray[np.float64]:

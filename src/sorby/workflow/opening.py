@@ -19,5 +19,6 @@ def open_classifier(path: Path | str, *, require_signed: bool = False) -> tuple[
     """
     bundle = open_bundle(path, require_signed=require_signed)
     if bundle.description.kind != KIND:
-        raise BundleError(f"{path}: holds a model of kind {bundle.description.kind!r}, not a classifier", "see sorby bundle show")
+        kind = bundle.description.kind
+        raise BundleError(f"{path}: holds a model of kind {kind!r}, not a classifier", "see sorby bundle show")
     return Classifier.from_bundle(bundle), bundle

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sorby.corpus import Corpus, build
 from sorby.files import atomic_write
-from sorby.phantom import write_novel, write_steel
+from sorby.phantom import DEMO_CLASSES, write_novel, write_steel
 from sorby.progress import bar
 
 
@@ -47,7 +47,6 @@ def write_steel_corpus(
         ``corpus``, ``rows``, ``classes``, ``novel``.
     """
     out = Path(out)
-    chosen = {} if classes is None else {"classes": classes}
     with bar("rendering", count) as advance:
         done = 0
 
@@ -57,7 +56,13 @@ def write_steel_corpus(
             done = images
 
         table = write_steel(
-            out / "steel", count, seed, size_px=size_px, images_per_specimen=images_per_specimen, progress=step, **chosen
+            out / "steel",
+            count,
+            seed,
+            size_px=size_px,
+            images_per_specimen=images_per_specimen,
+            classes=DEMO_CLASSES if classes is None else classes,
+            progress=step,
         )
     if label == "subtype":
         table = table.assign(label=table["subtype"])
