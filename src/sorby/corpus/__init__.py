@@ -1,7 +1,10 @@
 """Corpora: which images, labels and specimens; building, splitting and auditing them."""
 
 from sorby.corpus import splits
+from sorby.corpus.audit import audit
 from sorby.corpus.building import Built, build
+from sorby.corpus.near_duplicates import near_duplicate_groups
+from sorby.corpus.splitting import split_corpus
 from sorby.corpus.table import Corpus
 
-__all__ = ["Built", "Corpus", "build", "splits"]
+__all__ = ["Built", "Corpus", "audit", "build", "near_duplicate_groups", "split_corpus", "splits"]

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from sorby.corpus.schema import TEXT
+from sorby.corpus.folders import Listed, list_folder
+from sorby.corpus.near_duplicates import phash, to_hex
+from sorby.corpus.schema import MEASURED, TEXT
 from sorby.corpus.table import Corpus, relative_to
+from sorby.corpus.tabular import TABLES, list_table
 from sorby.errors import ImageError, InputError, Quarantined
 from sorby.files import sha256_file
-from sorby.micrograph import find_images, read
+from sorby.micrograph import read
 from sorby.progress import bar
-
-_TABLES = (".csv", ".tsv", ".parquet")
-_IMAGE_NAMES = ("image", "path", "file", "filename", "filepath", "image_path", "name")
-_LABEL_NAMES = ("label", "class", "category", "target")
-_GROUP_NAMES = ("specimen", "specimen_id", "sample", "sample_id", "group")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +46,27 @@ class Built:
     duplicates: list[list[str]] = field(default_factory=list)
     conflicts: list[list[str]] = field(default_factory=list)
 
+    @property
+    def matched(self) -> int:
+        """Rows of the sources whose image was found and read."""
+        return len(self.corpus)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return ``rows``, ``usable``, ``classes``, ``quarantined``, ``matched``, ``duplicates`` ... for JSON."""
+        usable = self.corpus.usable()
+        return {
+            "rows": len(self.corpus),
+            "usable": len(usable),
+            "classes": usable.classes,
+            "per_class": {str(name): int(n) for name, n in sorted(Counter(usable.labels).items())},
+            "matched": self.matched,
+            "quarantined": [entry.as_dict() for entry in self.quarantined],
+            "duplicates": self.duplicates,
+            "conflicts": self.conflicts,
+            "excluded": self.corpus.excluded(),
+            "warnings": self.warnings,
+        }
+
 
 def build(
     sources: Sequence[Path | str],
@@ -57,17 +74,20 @@ def build(
     label: str | None = None,
     group: str | None = None,
     image: str | None = None,
+    min_classes: int = 2,
 ) -> Built:
     """Build a corpus.
 
     Parameters
     ----------
     sources : sequence of path
-        Folders with one folder a class (the class is the first folder below the source), or tables (.csv, .tsv,
-        .parquet) whose image paths are relative to the table.
+        Folders (one folder a class, see `sorby.corpus.folders.list_folder`), or tables (.csv, .tsv, .parquet)
+        whose image paths are relative to the table.
     label, group, image : str, optional
         Columns of a table that hold class, specimen and image path. Where not given, the usual names are looked
         for (``label``, ``specimen``, ``path`` ...).
+    min_classes : int
+        Fewer classes are refused; 1 for data that are only inspected or evaluated.
 
     Returns
     -------
@@ -76,107 +96,47 @@ def build(
     Raises
     ------
     InputError
-        A source is absent, empty or has no such column, or no image of it could be read.
+        A source is absent, empty or has no such column, no image of it could be read, or all are of one class.
     """
     if not sources:
         raise InputError("nothing to build from", "give a folder with one folder a class, or a table")
-    root = Path(os.path.commonpath([Path(source).resolve() for source in sources]))
-    root = root if root.is_dir() else root.parent
-    tables = [_rows_of(Path(source), label, group, image) for source in sources]
-    rows = pd.concat(tables, ignore_index=True)
-    table, quarantined = _read_all(rows, root)
+    paths = [Path(source) for source in sources]
+    listed = [_list(path, label, group, image, several=len(paths) > 1) for path in paths]
+    root = _common_folder(paths)
+    rows = pd.concat([entry.rows for entry in listed], ignore_index=True)
+    table, quarantined, warnings = _read_all(rows, root)
     if not len(table):
         raise InputError(
             f"{sources[0]}: none of {len(rows)} images could be read ({quarantined[0].reason})", "check the files"
         )
-    found = Built(Corpus(table, root, (f"built from {', '.join(Path(s).name for s in sources)}",)), quarantined)
+    corpus = Corpus(table, root, (f"built from {', '.join(path.name for path in paths)}",))
+    found = Built(corpus, quarantined, [*(line for entry in listed for line in entry.warnings), *warnings])
     _exclude(found)
+    _check_classes(found, min_classes)
     return found
 
 
-def _rows_of(source: Path, label: str | None, group: str | None, image: str | None) -> pd.DataFrame:
-    """Return ``file`` (absolute), ``label`` and any further columns of one source."""
+def _list(source: Path, label: str | None, group: str | None, image: str | None, *, several: bool) -> Listed:
+    """Return what one source names."""
     if source.is_dir():
-        return _rows_of_folder(source)
+        unused = [f"--{name}" for name, value in (("label", label), ("group", group), ("image", image)) if value]
+        entry = list_folder(source, several=several)
+        if unused:
+            entry.warnings.append(f"{source}: a folder has no columns; {', '.join(unused)} not used")
+        return entry
     if not source.exists():
         raise InputError(f"{source}: no such file or folder", "check the path")
-    if source.suffix.lower() not in _TABLES:
-        raise InputError(f"{source}: neither a folder nor a table", f"tables end in {', '.join(_TABLES)}")
-    table = _read_table(source)
-    image_column = _column(table, image, _IMAGE_NAMES, source, "--image")
-    label_column = _column(table, label, _LABEL_NAMES, source, "--label")
-    group_column = _column(table, group, _GROUP_NAMES, source, "--group", optional=True)
-    chosen = {image_column: "path", label_column: "label", **({group_column: "specimen"} if group_column else {})}
-    shadowed = [name for name in chosen.values() if name in table.columns and name not in chosen]
-    table = table.rename(columns={name: f"{name}_original" for name in shadowed}).rename(columns=chosen)
-    folder = source.resolve().parent
-    files = [None if pd.isna(value) else folder / _portable(str(value)) for value in table["path"]]
-    return table.drop(columns="path").assign(file=files, label=_as_text(table["label"]))
+    if source.suffix.lower() not in TABLES:
+        raise InputError(f"{source}: neither a folder nor a table", f"tables end in {', '.join(TABLES)}")
+    return list_table(source, label, group, image)
 
 
-def _portable(path: str) -> Path:
-    """Read a path written on Windows or elsewhere."""
-    return Path(*PureWindowsPath(path).parts) if "\\" in path and os.sep != "\\" else Path(path)
-
-
-def _as_text(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Return labels as text, integers without a decimal point, absent ones as None."""
-
-    def text(value: Any) -> str | None:
-        if pd.isna(value) or not str(value).strip() or str(value).strip().lower() == "nan":
-            return None
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))
-        return str(value).strip()
-
-    return pd.Series([text(value) for value in values], index=values.index, dtype=object)
-
-
-def _read_table(source: Path) -> pd.DataFrame:
+def _common_folder(paths: Sequence[Path]) -> Path:
     try:
-        if source.suffix.lower() == ".parquet":
-            return pq.read_table(source).to_pandas()
-        separator = "\t" if source.suffix.lower() == ".tsv" else ","
-        return pd.read_csv(source, sep=separator, dtype=str, keep_default_na=False, na_values=["", "NaN", "nan", "NA"])
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}: not UTF-8 text", "save it as CSV UTF-8") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
-        raise InputError(f"{source}: not a readable table ({first})", "check the file") from error
-
-
-def _column(
-    table: pd.DataFrame, asked: str | None, usual: Sequence[str], source: Path, option: str, *, optional: bool = False
-) -> str | None:
-    """Return the column to use."""
-    columns = [str(name) for name in table.columns]
-    if asked is not None:
-        if asked in columns:
-            return asked
-        near = difflib.get_close_matches(asked, columns, n=1)
-        guess = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"{source}: no column {asked!r}", f"{guess}columns: {', '.join(columns)}")
-    lower = {name.lower(): name for name in columns}
-    for name in usual:
-        if name in lower:
-            return lower[name]
-    if optional:
-        return None
-    raise InputError(f"{source}: which column is it?", f"{option} COLUMN; columns: {', '.join(columns)}")
-
-
-def _rows_of_folder(folder: Path) -> pd.DataFrame:
-    folder = folder.resolve()
-    files = find_images(folder)
-    if not files:
-        raise InputError(f"{folder}: holds no images", "give a folder with one folder of images a class")
-    loose = [file for file in files if file.parent == folder]
-    if len(loose) == len(files):
-        raise InputError(
-            f"{folder}: images lie directly in it, so there is no class", "make one folder a class, or give a table"
-        )
-    labels = [None if file.parent == folder else file.relative_to(folder).parts[0] for file in files]
-    return pd.DataFrame({"file": files, "label": pd.Series(labels, dtype=object), "label_source": "folder name"})
+        root = Path(os.path.commonpath([path.resolve() for path in paths]))
+    except ValueError:  # different drives on Windows: the others' paths stay absolute
+        root = paths[0].resolve()
+    return root if root.is_dir() else root.parent
 
 
 def _facts(file: Path | None) -> dict[str, Any] | Quarantined:
@@ -193,9 +153,12 @@ def _facts(file: Path | None) -> dict[str, Any] | Quarantined:
             "width": micrograph.width,
             "height": micrograph.height,
             "mode": micrograph.mode,
+            "phash": to_hex(phash(micrograph.pixels)),
             "pixel_size_um": micrograph.scale.pixel_size_um,
             "magnification": micrograph.scale.magnification,
             "scale_source": micrograph.scale.source,
+            "instrument": micrograph.info.get("instrument"),
+            "_misnamed": any(note.endswith("by content") for note in micrograph.notes),
         }
     except ImageError as error:
         return Quarantined.from_error(file, error)
@@ -203,70 +166,133 @@ def _facts(file: Path | None) -> dict[str, Any] | Quarantined:
         return Quarantined(str(file), f"cannot be read ({error.strerror})")
 
 
-def _read_all(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[Quarantined]]:
-    """Read every image; return the table of the readable ones and the others' reasons."""
-    with bar("reading images", len(rows)) as advance, ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        facts = []
-        for fact in pool.map(_facts, rows["file"]):
-            facts.append(fact)
+def _read_all(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[Quarantined], list[str]]:
+    """Read every image once; return the table of the readable ones, the others' reasons, and warnings."""
+    files = list(dict.fromkeys(rows["file"]))  # a file that several rows name is read once
+    with bar("reading images", len(files)) as advance, ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        facts = {}
+        for file, fact in zip(files, pool.map(_facts, files), strict=True):
+            facts[file] = fact
             advance(1)
-    quarantined = [fact for fact in facts if isinstance(fact, Quarantined)]
-    good = [k for k, fact in enumerate(facts) if not isinstance(fact, Quarantined)]
-    found = pd.DataFrame([facts[k] for k in good])
+    quarantined, good, measured = [], [], []
+    for position, file in enumerate(rows["file"]):
+        fact = facts[file]
+        if isinstance(fact, Quarantined):
+            quarantined.append(fact)
+        else:
+            good.append(position)
+            measured.append(fact)
+    if not good:
+        return pd.DataFrame(), quarantined, []
+    found = pd.DataFrame(measured, index=range(len(good)))
     kept = rows.iloc[good].reset_index(drop=True)
+    warnings = _misnamed(found, kept)
     table = pd.DataFrame({"path": [relative_to(file, root) for file in kept["file"]]})
-    given = kept.drop(columns="file")
-    for column in found.columns:  # what the table states outranks what the file states
-        own = (
-            pd.to_numeric(given[column], errors="coerce")
-            if column in ("pixel_size_um", "magnification") and column in given
-            else None
-        )
-        if own is not None:
-            if column == "pixel_size_um":
-                found["scale_source"] = found["scale_source"].where(own.isna(), "table")
-            found[column] = own.fillna(found[column])
-    table = pd.concat([table, given.drop(columns=[c for c in found.columns if c in given]), found], axis=1)
+    if "mask" in kept:
+        kept["mask"] = [None if pd.isna(mask) else relative_to(mask, root) for mask in kept["mask"]]
+    table = pd.concat([table, _with_given(found, kept.drop(columns="file"), warnings)], axis=1)
+    for column in ("pixel_size_um", "magnification"):
+        table[column] = pd.to_numeric(table[column], errors="coerce").astype("float64")
     table["exclusion"] = table.get("exclusion")
     for column in TEXT:
         if column in table:
-            table[column] = table[column].astype(object).where(table[column].notna(), None)
-    return table, quarantined
+            # Also Parquet's numbers: a specimen 7 is a name.
+            text = [None if pd.isna(value) or not str(value) else str(value) for value in table[column]]
+            table[column] = pd.Series(text, index=table.index, dtype=object)
+    return table, quarantined, warnings
+
+
+def _with_given(found: pd.DataFrame, given: pd.DataFrame, warnings: list[str]) -> pd.DataFrame:
+    """Join what the files say and what the table says.
+
+    The file rules on its own content (hash, size); the table on what it was told (pixel size, instrument ...).
+    """
+    if "sha256" in given and len(given):
+        stated = given["sha256"].notna()
+        changed = int((stated & (given["sha256"].astype(str).str.lower() != found["sha256"])).sum())
+        if changed:
+            warnings.append(f"{changed} files differ from the SHA-256 that the table states")
+    for column in [name for name in found.columns if name in given and name not in MEASURED]:
+        own = given[column]
+        if column in ("pixel_size_um", "magnification"):
+            own = pd.to_numeric(own, errors="coerce")
+        if column == "pixel_size_um":
+            found["scale_source"] = found["scale_source"].where(own.isna().to_numpy(), "table")
+        found[column] = own.where(own.notna(), found[column])
+    return pd.concat([given.drop(columns=[name for name in found.columns if name in given]), found], axis=1)
+
+
+def _misnamed(found: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
+    """Take the mark of wrongly named files off *found* and say how many there are."""
+    if "_misnamed" not in found:
+        return []
+    wrong = found.pop("_misnamed").to_numpy(dtype=bool)
+    if not wrong.any():
+        return []
+    return [f"{int(wrong.sum())} files are not of the format their ending says, e.g. {kept['file'][wrong.argmax()]}"]
 
 
 def _exclude(found: Built) -> None:
     """Mark unlabelled rows, repeated content and conflicting labels; fill the lists of *found*."""
     table = found.corpus.table
     exclusion = table["exclusion"].to_numpy(dtype=object).copy()
-    free = [not reason for reason in exclusion]
+    labels = table["label"].to_numpy(dtype=object)
+    paths = table["path"].to_numpy(dtype=object)
     unlabelled = table["label"].isna().to_numpy()
-    for row in unlabelled.nonzero()[0]:
-        if free[row]:
-            exclusion[row] = "no label"
-    for _, members in table.groupby("sha256", sort=False).indices.items():
-        rows = [row for row in members if free[row] and not unlabelled[row]]
+    free = [not reason and not missing for reason, missing in zip(exclusion, unlabelled, strict=True)]
+    for unnamed in unlabelled.nonzero()[0]:
+        exclusion[unnamed] = exclusion[unnamed] or "no label"
+    for members in table.groupby("sha256", sort=False).indices.values():
+        rows = [row for row in members if free[row]]
         if len(rows) < 2:
             continue
-        paths = [str(table["path"].iloc[row]) for row in rows]
-        if table["label"].iloc[rows].nunique() > 1:
-            found.conflicts.append(paths)
+        members_paths = [str(paths[row]) for row in rows]
+        claims = sorted({str(labels[row]) for row in rows})
+        if len(claims) > 1:
+            found.conflicts.append(members_paths)
             for row in rows:
-                exclusion[row] = "label conflict: same content, different labels"
+                exclusion[row] = f"label conflict: the same content is labelled {' and '.join(claims)}"
         else:
-            found.duplicates.append(paths)
+            found.duplicates.append(members_paths)
             for row in rows[1:]:
-                exclusion[row] = f"duplicate of {paths[0]}"
-    table["exclusion"] = exclusion
+                same = paths[row] == paths[rows[0]]
+                exclusion[row] = "repeated row" if same else f"duplicate of {members_paths[0]}"
+    table["exclusion"] = pd.Series(exclusion, index=table.index, dtype=object)
     if unlabelled.any():
         found.warnings.append(f"{int(unlabelled.sum())} images have no label and take no part")
     if found.duplicates:
-        extra = sum(len(paths) - 1 for paths in found.duplicates)
+        extra = sum(len(group) - 1 for group in found.duplicates)
         found.warnings.append(
             f"{extra} images repeat another byte for byte and take no part, e.g. {found.duplicates[0][1]}"
         )
     if found.conflicts:
-        count = sum(len(paths) for paths in found.conflicts)
+        count = sum(len(group) for group in found.conflicts)
         found.warnings.append(
             f"{count} images have equal content and different labels and take no part,"
             f" e.g. {' and '.join(found.conflicts[0][:2])}"
         )
+
+
+def _check_classes(found: Built, min_classes: int) -> None:
+    """Refuse too few classes, and name the classes that no split can divide."""
+    usable = found.corpus.usable()
+    classes = usable.classes
+    if len(classes) < min_classes:
+        named = f"only one class, {classes[0]!r}" if classes else "no labelled images"
+        raise InputError(f"{named}: nothing to tell apart", "one folder a class, or --label COLUMN")
+    counts = Counter(usable.labels)
+    lone = [name for name in classes if counts[name] == 1]
+    if lone:
+        found.warnings.append(
+            f"{'classes' if len(lone) > 1 else 'class'} with a single image, which cannot be both learnt and tested: "
+            + ", ".join(lone)
+        )
+    groups = usable.groups
+    if groups is not None:
+        specimens = pd.Series(groups).groupby(usable.labels).nunique()
+        one = [name for name in classes if specimens[name] == 1 and counts[name] > 1]
+        if one:
+            found.warnings.append(
+                "all images are of one specimen, so a split by specimen cannot divide them, in "
+                f"{'classes' if len(one) > 1 else 'class'} {', '.join(one)}"
+            )

@@ -12,6 +12,7 @@ COLUMNS: dict[str, str] = {
     "width": "pixels",
     "height": "pixels",
     "mode": "channels and depth, e.g. grey8, rgb16",
+    "phash": "64-bit perceptual hash, 16 hexadecimal digits",
     "label": "class, as text",
     "specimen": "physical specimen; its images stay together in every split",
     "label_source": "who or what gave the label",
@@ -24,6 +25,8 @@ COLUMNS: dict[str, str] = {
     "rater": "person who rated",
     "date": "of the image",
     "split": "train, val or test",
+    "fold": "test fold, from 0; -1 where the row takes no part",
+    "mask": "where the mask of the image lies, as for path",
     "exclusion": "why the row takes no part; empty where it does",
 }
 """Known columns and what they hold; every other column of a table is kept as it is."""
@@ -32,12 +35,21 @@ TEXT = (
     "path",
     "sha256",
     "mode",
+    "phash",
     "label",
     "specimen",
     "label_source",
     "criterion",
     "scale_source",
+    "plant",
+    "instrument",
+    "rater",
+    "date",
+    "mask",
     "split",
     "exclusion",
 )
 """Known columns that hold text even where they look like numbers."""
+
+MEASURED = ("sha256", "bytes", "width", "height", "mode", "phash")
+"""Columns read from the file itself; what a user's table says under these names gives way."""

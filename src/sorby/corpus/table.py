@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from sorby._version import __version__
 from sorby.corpus.schema import FORMAT, TEXT
-from sorby.errors import InputError
-from sorby.files import atomic_write
+from sorby.errors import InputError, Quarantined
+from sorby.files import atomic_write, sha256_file
 
 _METADATA = b"sorby"
 
@@ -39,11 +39,15 @@ class Corpus:
         Folder that relative paths start from.
     history : tuple of str
         How the table came about and which splits were stored, one sentence each.
+    splits : tuple of dict
+        What is known of the stored splits, oldest first: ``scheme``, ``columns``, ``seed``, ``grouped``,
+        ``warnings`` and the parameters of the scheme.
     """
 
     table: pd.DataFrame
     root: Path
     history: tuple[str, ...] = field(default=())
+    splits: tuple[dict[str, Any], ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.table)
@@ -84,6 +88,28 @@ class Corpus:
         """Return the absolute path of every image."""
         return [Path(os.path.normpath(self.root / PurePosixPath(path))) for path in self.table["path"]]
 
+    def masks(self) -> list[Path | None]:
+        """Return the absolute path of every image's mask, None where it has none."""
+        if "mask" not in self.table:
+            return [None] * len(self.table)
+        return [
+            None if pd.isna(mask) else Path(os.path.normpath(self.root / PurePosixPath(mask)))
+            for mask in self.table["mask"]
+        ]
+
+    def changed_files(self) -> list[Quarantined]:
+        """Return the images that are absent or no longer what they were when the corpus was built."""
+        changed = []
+        for path, sha256 in zip(self.paths(), self.table["sha256"], strict=True):
+            try:
+                same = sha256_file(path) == sha256
+            except OSError as error:
+                changed.append(Quarantined(str(path), f"cannot be read ({error.strerror})"))
+                continue
+            if not same:
+                changed.append(Quarantined(str(path), "its content has changed since the corpus was built"))
+        return changed
+
     def fingerprint(self) -> str:
         """Return the SHA-256 over sorted content hashes and labels: the identity of the training data."""
         pairs = zip(self.table["sha256"].astype(str), self.table["label"].astype(str), strict=True)
@@ -99,6 +125,12 @@ class Corpus:
         """Return the rows that have a label and no reason of exclusion."""
         excluded = self.table["exclusion"].fillna("").astype(str) != ""
         return self.take(np.flatnonzero(~excluded.to_numpy() & self.table["label"].notna().to_numpy()))
+
+    def excluded(self) -> dict[str, int]:
+        """Return how many rows take no part, by the kind of reason (what stands before a colon or ' of ')."""
+        reasons = self.table["exclusion"].dropna().astype(str)
+        kinds = reasons[reasons != ""].str.replace(r"(:| of ).*", "", regex=True)
+        return {str(kind): int(count) for kind, count in kinds.value_counts().sort_index().items()}
 
     def with_split(self, parts: npt.NDArray[Any], describe: str) -> Corpus:
         """Return the corpus with ``split`` set to train, val or test."""
@@ -124,8 +156,17 @@ class Corpus:
         path = Path(path)
         folder = path.resolve().parent
         table = self.table.assign(path=[relative_to(image, folder) for image in self.paths()])
-        facts = {"format": FORMAT, "sorby": __version__, "history": list(self.history)}
-        arrow = pa.Table.from_pandas(table, preserve_index=False)
+        if "mask" in table:
+            table["mask"] = [None if mask is None else relative_to(mask, folder) for mask in self.masks()]
+        seed = self.splits[-1].get("seed") if self.splits else None
+        facts = {
+            "format": FORMAT,
+            "sorby": __version__,
+            "seed": seed,
+            "history": list(self.history),
+            "splits": list(self.splits),
+        }
+        arrow = _to_arrow(table)
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA: json.dumps(facts).encode()})
         buffer = io.BytesIO()
         pq.write_table(arrow, buffer)
@@ -148,10 +189,13 @@ class Corpus:
             raise InputError(f"{path}: not a corpus", f"sorby corpus build {path} --label COLUMN --out corpus.parquet")
         if str(facts.get("format")) > FORMAT:
             raise InputError(f"{path}: a corpus of format {facts.get('format')}, newer than this sorby", "update sorby")
-        table = pq.read_table(path).to_pandas()
+        try:
+            table = pq.read_table(path).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path}: a damaged corpus", "build it again") from error
         for column in set(TEXT) & set(table.columns):
             table[column] = table[column].astype(object).where(table[column].notna(), None)
-        return cls(table, path.resolve().parent, tuple(facts.get("history", ())))
+        return cls(table, path.resolve().parent, tuple(facts.get("history", ())), tuple(facts.get("splits", ())))
 
     @staticmethod
     def is_corpus(path: Path | str) -> bool:
@@ -163,6 +207,18 @@ class Corpus:
             Not a Parquet file at all.
         """
         return _facts(Path(path)) is not None
+
+
+def _to_arrow(table: pd.DataFrame) -> pa.Table:
+    """Convert a table; a column that mixes text and numbers is stored as text."""
+    try:
+        return pa.Table.from_pandas(table, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        table = table.copy()
+        for name in [name for name, column in table.items() if column.dtype == object]:
+            text = [None if pd.isna(value) else str(value) for value in table[name]]
+            table[name] = pd.Series(text, index=table.index, dtype=object)
+        return pa.Table.from_pandas(table, preserve_index=False)
 
 
 def relative_to(image: Path, folder: Path) -> str:
