@@ -30,8 +30,8 @@ How it was checked, on all 1,344 images:
   more) and those that are not (.35 and less) lies a gap. With 600 frames one image (``num_320895``) goes to the wrong
   tile, which is why the default is 400.
 - By eye, contrast evened, on montages as ``--montage`` draws them: 20 random tiles; every join of step 2; the 16 runs
-  with the least alike members; the 11 pairs of runs next below the limit. No wrong join and no missed one was seen,
-  with ``num_320895`` set right; of ``num_98080``, cropped unlike its neighbours, the eye was not sure.
+  with the least alike members; the 11 pairs of runs next below the limit. No wrong join and no missed one was seen
+  (``num_98080``, cropped unlike its neighbours, shows the same chip at its edge).
 
 What it cannot know: a tile that came back turned over, turned round or cropped otherwise shares too little surface
 to be joined, so there may be fewer tiles than groups; neither can it know tiles cut from one block or one batch. No
