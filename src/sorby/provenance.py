@@ -34,9 +34,12 @@ def git_state(folder: Path | str = ".") -> dict[str, Any] | None:
         return None
 
     def ask(*arguments: str) -> str | None:
-        done = subprocess.run(  # noqa: S603 - fixed program, no shell
-            [git, "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - fixed program, no shell
+                [git, "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+            )
+        except (subprocess.TimeoutExpired, OSError):  # a slow network drive; the state is then unknown
+            return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = ask("rev-parse", "HEAD")

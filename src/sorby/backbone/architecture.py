@@ -100,7 +100,9 @@ def _take_size(module: nn.Module, name: str, size: tuple[int, int]) -> None:
     try:
         module.set_input_size(img_size=size)  # type: ignore[operator]
     except (AssertionError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name} cannot take images of {size[0]} x {size[1]} px ({error})", "use its own size") from error
+        raise InputError(
+            f"{name} cannot take images of {size[0]} x {size[1]} px ({error})", "use its own size"
+        ) from error
 
 
 class Normalise(nn.Module):
@@ -109,9 +111,7 @@ class Normalise(nn.Module):
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.register_buffer("scale", 1 / (255 * torch.tensor(std).view(1, 3, 1, 1)), persistent=False)
-        self.register_buffer(
-            "shift", -(torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1), persistent=False
-        )
+        self.register_buffer("shift", -(torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
         self.scale: torch.Tensor
         self.shift: torch.Tensor
 
@@ -199,7 +199,7 @@ def to_onnx(graph: nn.Module, height: int, width: int, channels: int, outputs: t
         torch.onnx.export(
             graph.eval().to("cpu"),
             (example,),
-            buffer,  # type: ignore[arg-type] - the TorchScript exporter writes into files too
+            buffer,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=17,
             input_names=["images"],

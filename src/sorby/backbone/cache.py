@@ -115,7 +115,7 @@ class FeatureCache:
         if not self._usable:
             return
         now = time.time()
-        rows = [(self._key, image, now, np.ascontiguousarray(vector, np.float32).tobytes()) for image, vector in vectors]
+        rows = [(self._key, image, now, np.ascontiguousarray(each, np.float32).tobytes()) for image, each in vectors]
         with self._tolerant(), closing(self._open()) as store, store:
             store.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?)", rows)
             self._shrink(store)

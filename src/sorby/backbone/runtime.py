@@ -170,9 +170,7 @@ class TorchRuntime:
 
     def start(self, slot: int, images: Uint8Batch) -> None:
         """Run a batch; on CUDA the call returns before the result is there."""
-        half = (
-            torch.autocast(self._device, dtype=torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        )
+        half = torch.autocast(self._device, dtype=torch.bfloat16) if self.precision == "bf16" else nullcontext()
         with torch.inference_mode(), half:
             found = self._graph(torch.from_numpy(images).to(self._device, non_blocking=True))
         self._pending = found if isinstance(found, tuple) else (found,)

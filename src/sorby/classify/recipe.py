@@ -207,6 +207,8 @@ class Recipe(Section):
     def _regime_fits(self) -> Recipe:
         if self.regime == "frozen" and (self.balance.loss == "focal" or self.balance.sampling == "weighted"):
             raise ValueError("the frozen regime knows balance.loss plain or class-weights and no weighted sampling")
+        if self.balance.loss == "focal" and self.finetune.label_smoothing:
+            raise ValueError("balance.loss=focal knows no finetune.label_smoothing")
         if self.head.views == 8 and (self.image.height != self.image.width or self.image.sizing in ("mode", "mean")):
             raise ValueError("head.views=8 turns images by a quarter and needs image.height = image.width")
         return self
@@ -267,7 +269,8 @@ def _value(key: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise InputError(f"--set {key}={text}: not a value", "numbers, words or lists such as '[.64, .16, .2]'") from None
+        hint = "numbers, words or lists such as '[.64, .16, .2]'"
+        raise InputError(f"--set {key}={text}: not a value", hint) from None
 
 
 def _override(content: dict[str, Any], key: str, value: Any) -> None:

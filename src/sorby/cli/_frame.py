@@ -20,6 +20,9 @@ from sorby.errors import InputError, SorbyError, SorbyWarning
 
 Render = Callable[[dict[str, Any]], str]
 
+#: What newer versions of click raise for a group without a command, its help as the message.
+_NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
 EXIT_DONE, EXIT_BUG, EXIT_INPUT, EXIT_QUARANTINED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -32,9 +35,7 @@ class LazyGroup(click.Group):
         Command name to (module:attribute, one-line help), so that ``--help`` imports nothing heavy.
     """
 
-    def __init__(
-        self, *args: Any, commands_at: dict[str, tuple[str, str]] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, commands_at: dict[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.commands_at = commands_at or {}
 
@@ -75,11 +76,13 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple | set):
         return [finite(entry) for entry in value]
     if isinstance(value, Path):
-        return str(value)
+        return finite(str(value))
     if hasattr(value, "tolist"):
         return finite(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):  # a file name that is no UTF-8 holds surrogates, which no terminal prints
+        return value.encode("utf-8", "backslashreplace").decode()
     return value
 
 
@@ -100,9 +103,7 @@ def reports(render: Render) -> Callable[[Callable[..., dict[str, Any]]], Callabl
 
     def decorate(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
         @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout.")
-        @click.option(
-            "--debug", is_flag=True, expose_value=False, callback=_want_debug, help="Show tracebacks."
-        )
+        @click.option("--debug", is_flag=True, expose_value=False, callback=_want_debug, help="Show tracebacks.")
         @functools.wraps(function)
         def command(*args: Any, as_json: bool, **kwargs: Any) -> None:
             with _speaking_to_people(quiet_stdout=as_json):
@@ -110,7 +111,7 @@ def reports(render: Render) -> Callable[[Callable[..., dict[str, Any]]], Callabl
             if as_json:
                 click.echo(json.dumps(finite(result), indent=2, ensure_ascii=False, allow_nan=False))
             else:
-                click.echo(render(result))
+                click.echo(finite(render(result)))
             for entry in result.get("quarantined") or ():
                 click.echo(f"quarantined: {entry['file']}: {entry['reason']}", err=True)
             if result.get("quarantined"):
@@ -181,6 +182,10 @@ def run(root: click.Command, arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_DONE
+    except _NO_COMMAND as error:
+        click.echo(error.format_message(), err=True)
+        _complain("no command given", "choose one of those above")
+        return EXIT_INPUT
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "sorby"

@@ -39,11 +39,12 @@ def recipe_options(command: Command) -> Command:
     command = click.option(
         "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Override one recipe field; repeatable."
     )(command)
-    return click.option("--recipe", metavar="NAME|FILE", help="A recipe that comes with sorby, or a YAML file.")(command)
+    meaning = "A recipe that comes with sorby, or a YAML file."
+    return click.option("--recipe", metavar="NAME|FILE", help=meaning)(command)
 
 
 def signed_option(command: Command) -> Command:
     """Add ``--require-signed``."""
-    return click.option(
-        "--require-signed", is_flag=True, help="Refuse a bundle that no trusted key has signed."
-    )(command)
+    return click.option("--require-signed", is_flag=True, help="Refuse a bundle that no trusted key has signed.")(
+        command
+    )

@@ -52,5 +52,13 @@ def evaluate(
     Example: sorby evaluate runs/first/bundle.sorby other_plant/ --json
     """
     return evaluation.evaluate(
-        bundle, data, out, seed=seed, label=label, group=group, image=image, require_signed=require_signed, device=device
+        bundle,
+        data,
+        out,
+        seed=seed,
+        label=label,
+        group=group,
+        image=image,
+        require_signed=require_signed,
+        device=device,
     )

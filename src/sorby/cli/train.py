@@ -50,8 +50,8 @@ def _show_crossval(result: dict[str, Any]) -> str:
     lines = []
     for name, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1")):
         entry = result[name]
-        sd = _percent(entry["sd"])
-        lines.append(f"{title}  {_percent(entry['mean'])}  sd {sd}  ({_interval(entry['ci95'])} over {result['folds']} folds)")
+        spread = f"sd {_percent(entry['sd'])}  ({_interval(entry['ci95'])} over {result['folds']} folds)"
+        lines.append(f"{title}  {_percent(entry['mean'])}  {spread}")
     kept = "specimens kept whole" if result["grouped"] else "split by image"
     lines += [f"n         {result['n']} images, {kept}", *_warnings(result)]
     return "\n".join([*lines, f"report    {result['report']}", f"{result['seconds']:.1f} s"])

@@ -50,13 +50,13 @@ class Assessment:
 
     def overall(self) -> dict[str, Any]:
         """Return the overall metrics, each ``{value, ci95, n, method}``."""
-        return {name: self.scores[name].as_dict() for name in OVERALL if name in self.scores}
+        return {name: self.scores[name].as_dict() for name in OVERALL if name in self.scores}  # type: ignore[literal-required]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
         per_class = {}
         for name, row in zip(self.classes, self.scores["per_class"], strict=True):
-            estimates = {key: row[key].as_dict() for key in ("precision", "recall", "f1")}  # type: ignore[literal-required]
+            estimates = {key: row[key].as_dict() for key in ("precision", "recall", "f1")}
             per_class[name] = {**estimates, "support": int(row["support"])}
         return {
             **self.overall(),

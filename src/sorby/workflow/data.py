@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from sorby.corpus import Corpus, build
 from sorby.errors import InputError, Quarantined
 
@@ -26,15 +28,25 @@ class Opened:
 
 
 def open_data(
-    data: Path | str | Corpus, *, label: str | None = None, group: str | None = None, image: str | None = None
+    data: Path | str | Corpus,
+    *,
+    label: str | None = None,
+    group: str | None = None,
+    image: str | None = None,
+    min_classes: int = 2,
 ) -> Opened:
     """Return a corpus from whatever the user has.
+
+    Images of a stored corpus that have changed or gone since it was built are set aside: its hashes, splits and
+    cached features speak of other pixels.
 
     Parameters
     ----------
     data : Corpus, or path of a corpus (.parquet), a table (.csv, .parquet) or a folder with one folder a class
     label, group, image : str, optional
         Column names of a table.
+    min_classes : int
+        1 for data that are only evaluated.
 
     Raises
     ------
@@ -42,11 +54,22 @@ def open_data(
         Nothing there, or nothing usable in it.
     """
     if isinstance(data, Corpus):
-        return Opened(data)
+        return _unchanged(data)
     path = Path(data)
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder", "give a folder with one folder a class, a .csv or a .parquet")
+        raise InputError(f"{path}: no such file or folder", "a folder with one folder a class, a .csv or a .parquet")
     if path.suffix == ".parquet" and Corpus.is_corpus(path):
-        return Opened(Corpus.load(path))
-    built = build([path], label=label, group=group, image=image)
+        return _unchanged(Corpus.load(path))
+    built = build([path], label=label, group=group, image=image, min_classes=min_classes)
     return Opened(built.corpus, built.quarantined, built.warnings)
+
+
+def _unchanged(corpus: Corpus) -> Opened:
+    changed = corpus.changed_files()
+    if not changed:
+        return Opened(corpus)
+    files = {entry.file for entry in changed}
+    kept = np.array([str(path) not in files for path in corpus.paths()])
+    if not kept.any():
+        raise InputError(f"{changed[0].file}: {changed[0].reason}, and so do all others", "build the corpus again")
+    return Opened(corpus.take(kept), changed)

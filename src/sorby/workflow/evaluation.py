@@ -60,13 +60,14 @@ def evaluate(
         No image has a label that the bundle knows.
     """
     classifier, opened = open_classifier(bundle, require_signed=require_signed)
-    source = open_data(data, label=label, group=group, image=image)
+    source = open_data(data, label=label, group=group, image=image, min_classes=1)
     corpus = source.corpus.usable()
     known = np.isin(corpus.labels.astype(str), classifier.classes)
     warnings = list(source.warnings)
     if not known.all():
         strange = sorted(set(corpus.labels[~known].astype(str)))
-        warnings.append(f"{int((~known).sum())} images of classes the bundle does not know are left out: {', '.join(strange[:5])}")
+        left_out = int((~known).sum())
+        warnings.append(f"{left_out} images of classes the bundle does not know are left out: {', '.join(strange[:5])}")
     corpus = corpus.take(known)
     if not len(corpus):
         raise InputError(
@@ -90,6 +91,8 @@ def evaluate(
     }
     if out is not None:
         table = verdict_table(corpus.table, verdicts, classifier.classes, "evaluate")
+        for column in ("correct", "referred"):
+            table[column] = np.where(table[column], "true", "false")  # as inspect writes it
         with atomic_write(Path(out) / "verdicts.csv") as file:
             file.write(table.to_csv(index=False).encode("utf-8"))
         write_json(Path(out) / "evaluation.json", result)
@@ -100,9 +103,7 @@ def _seen_in_training(corpus: Corpus, training_data: Any) -> bool:
     return training_data is not None and training_data.fingerprint == corpus.fingerprint()
 
 
-def _judge(
-    classifier: Classifier, corpus: Corpus, device: Device
-) -> tuple[list[int], Verdicts, list[Quarantined]]:
+def _judge(classifier: Classifier, corpus: Corpus, device: Device) -> tuple[list[int], Verdicts, list[Quarantined]]:
     """Return the rows with a verdict, the verdicts, and the files set aside."""
     kept: list[int] = []
     found: list[Verdict] = []

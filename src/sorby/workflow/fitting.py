@@ -234,14 +234,14 @@ class FinetuneTrainer:
         shutil.rmtree(self._state, ignore_errors=True)
 
 
-def _blank_pixels(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def _blank_pixels(file: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
     """Make the file of prepared pixels, its whole size taken from the disk at once.
 
     A memory-mapped file that meets a full disk later kills the process.
     """
     with explained(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        pixels: npt.NDArray[np.uint8] = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+        pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
         if hasattr(os, "posix_fallocate"):
             with open(file, "r+b") as handle:
                 os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)

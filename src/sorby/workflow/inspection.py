@@ -15,13 +15,14 @@ from sorby.backbone.runtime import Device
 from sorby.bundle import OpenBundle
 from sorby.classify import Classifier, Verdict
 from sorby.errors import InputError, Quarantined
-from sorby.files import atomic_write, write_json
+from sorby.files import atomic_write, explained, write_json
 from sorby.micrograph import find_images, read
 from sorby.progress import bar
 from sorby.workflow.explaining import write_overlays
 from sorby.workflow.opening import open_classifier
 
 _EXPLAIN_AT_ONCE = 8
+_STEM = 60  # characters of an image's name in its picture's; a long one would not fit a file system
 _FIXED_COLUMNS = ("image", "label", "confidence", "set", "novelty", "referred", "reason")
 _EXTRA_COLUMNS = ("pixel_size_um", "scale_source", "notes")
 
@@ -144,7 +145,8 @@ def inspect(
 def _write(target: Path, outcomes: Iterable[Verdict | Quarantined], classes: Sequence[str], tally: Tally) -> None:
     """Write the verdicts as they come; the file appears when all are in."""
     with atomic_write(target) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        # A file name that is no UTF-8 is written with escapes rather than ending the inspection.
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
         writer = csv.writer(text)
         writer.writerow(columns(classes))
         for outcome in outcomes:
@@ -157,9 +159,7 @@ def _write(target: Path, outcomes: Iterable[Verdict | Quarantined], classes: Seq
         text.detach()
 
 
-def _summary(
-    target: Path, tally: Tally, seconds: float, opened: OpenBundle, classifier: Classifier
-) -> dict[str, Any]:
+def _summary(target: Path, tally: Tally, seconds: float, opened: OpenBundle, classifier: Classifier) -> dict[str, Any]:
     runtime = classifier.runtime()
     return {
         "verdicts": str(target),
@@ -179,7 +179,8 @@ def _explained(
     classifier: Classifier, outcomes: Iterable[Verdict | Quarantined], folder: Path
 ) -> Iterator[Verdict | Quarantined]:
     """Pass verdicts on and write a picture for each, a few at a time."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     waiting: list[Verdict] = []
     number = 0
     for outcome in outcomes:
@@ -196,7 +197,7 @@ def _explained(
 def _draw(classifier: Classifier, verdicts: Sequence[Verdict], folder: Path, number: int) -> int:
     """Write the pictures of some verdicts, numbered as the lines of the CSV; return the next number."""
     jobs = [
-        (read(verdict.image), verdict.label, folder / f"{number + k:05d}-{verdict.image.stem}.png")
+        (read(verdict.image), verdict.label, folder / f"{number + k:05d}-{verdict.image.stem[:_STEM]}.png")
         for k, verdict in enumerate(verdicts)
     ]
     write_overlays(classifier, jobs)

@@ -61,13 +61,19 @@ def make_plan(corpus: Corpus, recipe: Recipe) -> Plan:
     Raises
     ------
     InputError
-        Fewer than two classes, a class with a single image, or specimens asked for and not named.
+        Fewer than two classes, a class with a single image or with ``|`` in its name, or specimens asked for and
+        not named.
     """
     usable = corpus.usable()
     classes = tuple(usable.classes)
     if len(classes) < 2:
         named = f"only {classes[0]!r}" if classes else "none"
-        raise InputError(f"a classifier needs at least two classes, {named} found", "one folder a class, or --label COLUMN")
+        raise InputError(
+            f"a classifier needs at least two classes, {named} found", "one folder a class, or --label COLUMN"
+        )
+    piped = [name for name in classes if "|" in name]
+    if piped:
+        raise InputError(f"class {piped[0]!r} holds '|', which separates the classes of a set", "rename the class")
     labels = np.searchsorted(np.array(classes), usable.labels.astype(str)).astype(np.intp)
     counts = Counter(usable.labels)
     lonely = [name for name in classes if counts[name] < 2]
@@ -86,7 +92,9 @@ def make_plan(corpus: Corpus, recipe: Recipe) -> Plan:
         )
     imbalance = max(counts.values()) / min(counts.values())
     if imbalance >= 10 and recipe.balance.loss == recipe.balance.sampling == "plain":
-        warnings.append(f"classes are unequal {imbalance:.0f}:1 and nothing corrects it; look at macro-F1, not accuracy")
+        warnings.append(
+            f"classes are unequal {imbalance:.0f}:1 and nothing corrects it; look at macro-F1, not accuracy"
+        )
     return Plan(
         usable,
         classes,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import pandas as pd
 from sorby import provenance
 from sorby.classify import Recipe
 from sorby.classify.recipe import dump
-from sorby.errors import InputError
+from sorby.errors import InputError, SorbyWarning
 from sorby.files import atomic_write, write_json, write_text
 from sorby.workflow.planning import Plan
 
@@ -20,7 +24,7 @@ RUN_FILE = "run.json"
 
 
 def refuse_finished(out: Path) -> None:
-    """Refuse a folder that holds a finished run, or something that is no run at all.
+    """Refuse a folder that holds a finished run or that cannot be written, before hours are spent.
 
     Raises
     ------
@@ -30,6 +34,22 @@ def refuse_finished(out: Path) -> None:
         raise InputError(f"{out}: holds a finished run", "choose another --out")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file", "choose another --out")
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"{out}: cannot write here", "choose another --out")
+
+
+@contextmanager
+def noting(lines: list[str]) -> Iterator[None]:
+    """Add what sorby warns of while the block runs to *lines*, so that the result says it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SorbyWarning)
+        yield
+    for entry in caught:
+        if not issubclass(entry.category, SorbyWarning):
+            warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
+        elif str(entry.message) not in lines:
+            lines.append(str(entry.message))
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -22,9 +22,18 @@ from sorby.workflow.bundling import describe, write_bundle
 from sorby.workflow.data import open_data
 from sorby.workflow.fitting import FinetuneTrainer, Fit, FrozenTrainer, Rows, make_trainer
 from sorby.workflow.planning import Plan, make_plan
-from sorby.workflow.runs import refuse_finished, write_run
+from sorby.workflow.runs import noting, refuse_finished, write_run
 
 FOLD_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table hold class, specimen and image path; the usual names where None."""
+
+    label: str | None = None
+    group: str | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,31 +48,37 @@ class Ready:
     rows : ndarray of int
         The trainer's row of each row of the plan.
     quarantined : list of Quarantined
-    warnings : list of str
+    heard : list of str
+        What opening and reading the data warned of.
     """
 
     plan: Plan
     trainer: FrozenTrainer | FinetuneTrainer
     quarantined: list[Quarantined]
-    warnings: list[str]
+    heard: list[str]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the reader of the result must know, so far."""
+        return [*self.heard, *self.plan.warnings]
 
 
-def prepare(
-    data: Path | str | Corpus, recipe: Recipe, state: Path, device: Device, columns: dict[str, str | None]
-) -> Ready:
+def prepare(data: Path | str | Corpus, recipe: Recipe, state: Path, device: Device, columns: Columns) -> Ready:
     """Open the data, plan, and read every image once.
 
     Files that cannot be read are set aside before anything is split.
     """
-    opened = open_data(data, **columns)
+    opened = open_data(data, label=columns.label, group=columns.group, image=columns.image)
     plan = make_plan(opened.corpus, recipe)
-    trainer = make_trainer(plan, recipe, state, device)
-    kept, quarantined = trainer.read_images(plan.corpus.paths(), list(plan.corpus.table["sha256"]))
+    heard = list(opened.warnings)
+    with noting(heard):
+        trainer = make_trainer(plan, recipe, state, device)
+        kept, quarantined = trainer.read_images(plan.corpus.paths(), list(plan.corpus.table["sha256"]))
     if len(kept) < len(plan.labels):
         survivors = make_plan(plan.corpus.take(kept), recipe)
         trainer.keep(survivors, kept)
         plan = replace(survivors, preprocessing=plan.preprocessing)
-    return Ready(plan, trainer, [*opened.quarantined, *quarantined], [*opened.warnings, *plan.warnings])
+    return Ready(plan, trainer, [*opened.quarantined, *quarantined], heard)
 
 
 def train(
@@ -102,17 +117,17 @@ def train(
     started = time.perf_counter()
     recipe, out = recipe or Recipe(), Path(out)
     refuse_finished(out)
-    ready = prepare(data, recipe, out / "state", device, {"label": label, "group": group, "image": image})
+    ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
-    parts = splits.holdout(plan.labels, recipe.split.fractions, groups=plan.groups, seed=recipe.seed)
+    with noting(plan.warnings):
+        parts = splits.holdout(plan.labels, recipe.split.fractions, groups=plan.groups, seed=recipe.seed)
     rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
     if not len(rows["test"]):
         raise InputError("the test part is empty: too few specimens", "add specimens, or use sorby crossval")
-    fit = trainer.fit(rows["train"], rows["val"], "train")
+    with noting(plan.warnings):
+        fit = trainer.fit(rows["train"], rows["val"], "train")
     verdicts = trainer.verdicts(fit, rows["test"])
-    assessment = assess(
-        plan.labels[rows["test"]], verdicts, plan.classes, _of(plan.groups, rows["test"]), recipe.seed
-    )
+    assessment = assess(plan.labels[rows["test"]], verdicts, plan.classes, _of(plan.groups, rows["test"]), recipe.seed)
     bundle = write_bundle(out / "bundle.sorby", fit, describe(fit, plan, recipe, assessment, recipe.name))
     plan = replace(plan, corpus=plan.corpus.with_split(parts, describe=f"holdout {recipe.split.fractions}"))
     table = verdict_table(plan.corpus.table.iloc[rows["test"]], verdicts, plan.classes, "test")
@@ -201,16 +216,18 @@ def crossval(
     recipe, out = recipe or Recipe(), Path(out)
     refuse_finished(out)
     n_folds = folds or recipe.split.folds
-    ready = prepare(data, recipe, out / "state", device, {"label": label, "group": group, "image": image})
+    ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
-    fold = splits.kfold(plan.labels, n_folds, groups=plan.groups, seed=recipe.seed)
+    with noting(plan.warnings):
+        fold = splits.kfold(plan.labels, n_folds, groups=plan.groups, seed=recipe.seed)
     n_folds = int(fold.max()) + 1
     tables, histories, per_fold = [], [], []
     parts: list[tuple[Rows, Verdicts]] = []
     for k in range(n_folds):
         test, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
-        train_rows, validation = _validation(trainer, plan, rest, recipe)
-        fit = trainer.fit(train_rows, validation, f"fold-{k}")
+        with noting(plan.warnings):
+            train_rows, validation = _validation(trainer, plan, rest, recipe)
+            fit = trainer.fit(train_rows, validation, f"fold-{k}")
         verdicts = trainer.verdicts(fit, test)
         parts.append((test, verdicts))
         tables.append(verdict_table(plan.corpus.table.iloc[test], verdicts, plan.classes, f"fold-{k}"))
@@ -242,6 +259,7 @@ def crossval(
         **_contract(over_folds),
         "pooled": pooled.overall(),
         "coverage": pooled.sets["coverage"],
+        "referred": pooled.referred,
         "folds": n_folds,
         "grouped": plan.grouped,
         "n": len(plan.labels),
@@ -262,9 +280,7 @@ def _crossval_report(out: Path) -> str:
     return str(write_crossval_report(out))
 
 
-def _validation(
-    trainer: FrozenTrainer | FinetuneTrainer, plan: Plan, rest: Rows, recipe: Recipe
-) -> tuple[Rows, Rows]:
+def _validation(trainer: FrozenTrainer | FinetuneTrainer, plan: Plan, rest: Rows, recipe: Recipe) -> tuple[Rows, Rows]:
     """Take a validation part off a fold's training rows where the regime needs one for early stopping."""
     if not trainer.needs_validation:
         return rest, rest[:0]
