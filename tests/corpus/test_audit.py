@@ -18,7 +18,7 @@ from sorby.corpus.near_duplicates import (
     hash_images,
     pairs_within,
     phash,
-    ssim,
+    similarity,
     ssim_of_pairs,
     thumbnail,
     to_hex,
@@ -88,8 +88,8 @@ def test_groups_are_joined_through_a_common_neighbour():
 def test_ssim_of_an_image_with_itself_is_one_and_with_another_is_small(rng):
     first, other = thumbnail(texture(rng)), thumbnail(texture(rng))
     assert first.shape == (96, 128)
-    assert ssim(first, first) == pytest.approx(1)
-    assert ssim(first, other) < 0.5
+    assert similarity(first, first) == pytest.approx(1)
+    assert similarity(first, other) < 0.5
 
 
 def test_an_image_saved_again_falls_into_its_original_group(tmp_path, rng):
@@ -99,6 +99,16 @@ def test_an_image_saved_again_falls_into_its_original_group(tmp_path, rng):
     Image.fromarray(texture(rng)).save(tmp_path / "2.png")
     groups = near_duplicate_groups([tmp_path / name for name in ("0.png", "1.jpg", "2.png")])
     assert groups[0] == groups[1] != groups[2]
+
+
+def test_a_corpus_is_grouped_from_the_hashes_it_stores(confounded):
+    hashed_alone = Corpus(confounded.table.assign(path="gone.png"), confounded.root)
+    groups = near_duplicate_groups(hashed_alone, ssim=None)
+    assert len(groups) == 41
+    assert len(set(groups)) == 40
+    again = list(confounded.table["path"]).index("again.png")
+    assert groups[again] == groups[0]
+    assert groups == near_duplicate_groups(confounded)
 
 
 def test_cramers_v_knows_dependence_from_independence(rng):
@@ -141,11 +151,33 @@ def test_a_leak_is_found_in_the_split_that_has_it_and_not_in_the_grouped_one(con
     again = (confounded.table["path"] == "again.png").to_numpy()
     torn = confounded.with_split(np.where(again, "test", "train"), "by hand")
     found = audit(torn)["leakage"]
-    assert [entry["split"] for entry in found] == ["split: train | test"]
-    assert (found[0]["near_duplicates"], found[0]["specimens_shared"], found[0]["share_at"]["0.90"]) == (1, 1, 1.0)
+    assert list(found) == ["split: train | test"]
+    entry = found["split: train | test"]
+    assert (entry["leaking"], entry["n"], entry["n_train"]) == (1, 1, 40)
+    assert (entry["near_duplicates"], entry["specimens_shared"], entry["share_at"]["0.90"]) == (1, 1, 1.0)
+    assert "1 of 1 images show one of 1 specimens" in entry["how"]
     whole = audit(split_corpus(confounded, "kfold", folds=4))["leakage"]
-    assert len(whole) == 4
-    assert all(entry["specimens_shared"] == entry["near_duplicates"] == 0 for entry in whole)
+    assert list(whole) == ["fold 0", "fold 1", "fold 2", "fold 3"]
+    assert all(entry["leaking"] == entry["near_duplicates"] == 0 for entry in whole.values())
+
+
+def test_an_image_that_leaks_in_three_ways_is_counted_once(confounded):
+    table = pd.concat([confounded.table, confounded.table.iloc[[0]]], ignore_index=True)  # same specimen, same bytes
+    parts = np.array(["train"] * 41 + ["test"])
+    entry = audit(Corpus(table, confounded.root).with_split(parts, "by hand"))["leakage"]["split: train | test"]
+    assert (entry["leaking"], entry["byte_duplicates"], entry["specimens_shared"], entry["near_duplicates"]) == (
+        1,
+        1,
+        1,
+        1,
+    )
+
+
+def test_the_hash_alone_is_believed_when_ssim_is_left_out(confounded):
+    lost = Corpus(confounded.table.assign(path="gone.png"), confounded.root)
+    found = audit(lost, hamming=4, ssim=None)
+    assert found["near_duplicates"]["pairs"] == found["near_duplicates"]["candidates"] == 1
+    assert "not confirmed" in found["method"]
 
 
 def test_conflicts_and_repeats_are_in_the_audit(confounded, tmp_path):
@@ -153,13 +185,16 @@ def test_conflicts_and_repeats_are_in_the_audit(confounded, tmp_path):
     doubled = Corpus(pd.concat([table, table.iloc[[3]].assign(label="AZ31B")]), confounded.root)
     found = audit(doubled)
     assert found["conflicts"] == [["2.png", "2.png"]]
-    assert found["duplicates"]["byte"] == []
+    assert found["duplicates"] == []
 
 
 def test_a_corpus_without_a_split_says_that_nothing_was_compared(confounded):
     found = audit(confounded)
-    assert found["leakage"] == []
-    assert any("no split" in line for line in found["warnings"])
+    assert list(found["leakage"]) == ["no stored split"]
+    assert found["leakage"]["no stored split"]["leaking"] == 0, "its only near-duplicates are of one specimen"
+    assert any("no split is stored" in line and "1 pairs" in line for line in found["warnings"])
+    nameless = Corpus(confounded.table.drop(columns="specimen"), confounded.root)
+    assert audit(nameless)["leakage"]["no stored split"]["leaking"] == 2
 
 
 @pytest.mark.realdata

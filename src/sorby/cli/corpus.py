@@ -14,7 +14,8 @@ from sorby.workflow import corpora
 
 def _show_build(result: dict[str, Any]) -> str:
     counts = "\n".join(f"  {count:>6} {label}" for label, count in result["classes"].items())
-    lines = [f"{result['rows']} images, {result['usable']} take part", counts]
+    left_out = [f"  {count:>6} left out: {reason}" for reason, count in result["excluded"].items()]
+    lines = [f"{result['rows']} images, {result['usable']} take part", counts, *left_out]
     return "\n".join([*lines, *(f"note: {line}" for line in result["warnings"]), f"corpus  {result['corpus']}"])
 
 
@@ -28,9 +29,15 @@ def _show_scale(result: dict[str, Any]) -> str:
 
 
 def _show_audit(result: dict[str, Any]) -> str:
-    lines = [f"{result['n']} images, {len(result['duplicates'])} sets of byte-identical ones"]
+    near = result["near_duplicates"]
+    lines = [
+        f"{result['n']} images take part; near-duplicates by {result['method']}",
+        f"{len(result['duplicates'])} images repeated byte for byte, {near['pairs']} pairs of near-duplicates",
+    ]
     for name, entry in result["leakage"].items():
         lines.append(f"{name}: {entry['leaking']} of {entry['n']} images leak ({entry['how']})")
+    for entry in result["shortcuts"]:
+        lines.append(f"label by {entry['column']}: Cramér's V {entry['cramers_v']:.2f}, n = {entry['n']}")
     return "\n".join([*lines, *(f"warning: {line}" for line in result["warnings"])])
 
 
@@ -70,12 +77,19 @@ def scale(images: tuple[Path, ...]) -> dict[str, Any]:
 
 @corpus.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--hamming", type=click.IntRange(0, 32), default=4, show_default=True, help="pHash bits that may differ.")
+@click.option(
+    "--hamming", type=click.IntRange(0, 32), default=10, show_default=True, help="pHash bits that may differ."
+)
+@click.option(
+    "--ssim", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Similarity that confirms a candidate."
+)
 @column_options
 @reports(_show_audit)
-def audit(data: Path, hamming: int, label: str | None, group: str | None, image: str | None) -> dict[str, Any]:
+def audit(
+    data: Path, hamming: int, ssim: float, label: str | None, group: str | None, image: str | None
+) -> dict[str, Any]:
     """Look for leakage, duplicates and shortcuts, within the stored split or over the whole corpus.
 
     Example: sorby corpus audit corpus.parquet
     """
-    return corpora.audit_corpus(data, hamming=hamming, label=label, group=group, image=image)
+    return corpora.audit_corpus(data, hamming=hamming, ssim=ssim, label=label, group=group, image=image)

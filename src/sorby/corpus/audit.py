@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sorby.corpus.near_duplicates import Hashes, Pairs, from_hex, groups_of, hash_images, pairs_within, ssim_of_pairs
+from sorby.corpus.near_duplicates import Hashes, Pairs, groups_of, hashes_of, pairs_within, ssim_of_pairs
 from sorby.corpus.shortcuts import by_magnification, find_shortcuts
 from sorby.corpus.table import Corpus
 
@@ -30,30 +30,30 @@ _LISTED = 50
 Rows = npt.NDArray[np.intp]
 
 
-def audit(
-    corpus: Corpus, *, radius: int = 10, neighbours: int = 5, confirmed_at: float = 0.8, with_ssim: bool = True
-) -> dict[str, Any]:
+def audit(corpus: Corpus, *, hamming: int = 10, ssim: float | None = 0.8, neighbours: int = 5) -> dict[str, Any]:
     """Audit a corpus and the splits it stores.
 
     Parameters
     ----------
     corpus : Corpus
-    radius : int
+    hamming : int
         Bits of the 64-bit pHash within which images are candidates.
+    ssim : float, optional
+        Similarity from which a candidate counts as a near-duplicate; None takes the hash's word and reads no
+        image.
     neighbours : int
         Nearest training images looked at for each test image.
-    confirmed_at : float
-        SSIM from which a candidate counts as a near-duplicate in ``near_duplicates`` and the warnings.
-    with_ssim : bool
-        False takes the hash's word and reads no image.
 
     Returns
     -------
     dict
-        ``leakage``: for every pair of parts of every stored split or fold: ``byte_duplicates``,
-        ``specimens_shared``, ``near_duplicates``, ``share_at`` (SSIM threshold -> share of the tested images
-        with a confirmed neighbour); ``duplicates``: ``byte`` and ``near`` groups of paths, with counts;
-        ``conflicts``; ``class_by_magnification``; ``shortcuts``; ``warnings``.
+        ``n``: images that take part. ``leakage``: by the name of every pair of parts and every fold stored (or,
+        without one, ``no stored split``): ``leaking`` of ``n`` judged images that stand on the other side too,
+        ``how``, and the counts it is made of: ``byte_duplicates``, ``specimens_shared``, ``near_duplicates``,
+        ``share_at`` (SSIM threshold -> share of the judged images with so similar a neighbour).
+        ``duplicates``, ``conflicts``: groups of paths of equal content, with one label and with several.
+        ``near_duplicates``: ``pairs``, ``candidates`` and ``groups`` of paths. ``class_by_magnification``;
+        ``shortcuts``; ``warnings``.
 
     Raises
     ------
@@ -63,36 +63,35 @@ def audit(
         The radius is too wide for these images.
     """
     usable = corpus.usable()
-    hashes = _hashes(usable)
-    near = pairs_within(hashes, radius)
-    similarity = ssim_of_pairs(usable.paths(), near) if with_ssim else np.ones(len(near))
+    hashes = hashes_of(usable)
+    near = pairs_within(hashes, hamming)
+    similarity = ssim_of_pairs(usable.paths(), near) if ssim is not None else np.ones(len(near))
+    confirmed_at = 1.0 if ssim is None else ssim
     likeness = _Likeness(hashes, near, similarity)
-    leakage = [
-        _leakage(usable, likeness, name, train, test, neighbours, confirmed_at)
+    confirmed = near[similarity >= confirmed_at]
+    stored = {
+        name: _leakage(usable, likeness, train, test, neighbours, confirmed_at)
         for name, train, test in _comparisons(usable)
-    ]
+    }
     shortcuts = find_shortcuts(usable.table)
     conflicts, repeats = _marked(corpus)
-    confirmed = near[similarity >= confirmed_at]
-    duplicates = {
-        "byte": repeats[:_LISTED],
-        "byte_groups": len(repeats),
-        "near": _path_groups(usable, confirmed)[:_LISTED],
-        "near_pairs": len(confirmed),
-        "near_candidates": len(near),
-    }
     return {
         "n": len(usable),
-        "method": f"pHash within {radius} of 64 bits, {neighbours} nearest"
-        + (f", SSIM >= {confirmed_at:g} (grey, longer side 128 px)" if with_ssim else ", not confirmed by SSIM"),
-        "leakage": leakage,
-        "duplicates": duplicates,
+        "method": f"pHash within {hamming} of 64 bits, {neighbours} nearest"
+        + (", not confirmed by SSIM" if ssim is None else f", SSIM >= {ssim:g} (grey, longer side 128 px)"),
+        "leakage": stored or {"no stored split": _without_split(usable, confirmed)},
+        "duplicates": repeats,
+        "near_duplicates": {
+            "pairs": len(confirmed),
+            "candidates": len(near),
+            "groups": _path_groups(usable, confirmed)[:_LISTED],
+        },
         "conflicts": conflicts,
         "class_by_magnification": by_magnification(usable.table) if "magnification" in usable.table else {},
         "shortcuts": [shortcut.as_dict() for shortcut in shortcuts],
         "warnings": [
-            *_leak_warnings(leakage),
-            *_corpus_warnings(usable, leakage, duplicates, conflicts),
+            *(f"{name}: {entry['how']}" for name, entry in stored.items() if entry["leaking"]),
+            *_corpus_warnings(usable, bool(stored), len(confirmed), repeats, conflicts),
             *(shortcut.sentence() for shortcut in shortcuts if shortcut.strong),
         ],
     }
@@ -122,14 +121,6 @@ class _Likeness:
         return best[test]
 
 
-def _hashes(corpus: Corpus) -> Hashes:
-    """Return the stored hashes; where a row has none, its image is read."""
-    stored = corpus.table.get("phash")
-    if stored is None or stored.isna().any():
-        return hash_images(corpus.paths())
-    return from_hex(list(stored.astype(str)))
-
-
 def _comparisons(corpus: Corpus) -> Iterator[tuple[str, Rows, Rows]]:
     """Yield a name, the rows learnt from and the rows judged, for every stored split and fold."""
     for column in corpus.table.columns:
@@ -150,26 +141,53 @@ def _comparisons(corpus: Corpus) -> Iterator[tuple[str, Rows, Rows]]:
 
 
 def _leakage(
-    corpus: Corpus, likeness: _Likeness, name: str, train: Rows, test: Rows, neighbours: int, confirmed_at: float
+    corpus: Corpus, likeness: _Likeness, train: Rows, test: Rows, neighbours: int, confirmed_at: float
 ) -> dict[str, Any]:
-    hashes = corpus.table["sha256"].to_numpy(dtype=object)
+    """Count the judged images that stand, themselves or as their likes, on the side that is learnt from."""
+    content = corpus.table["sha256"].astype(str).to_numpy(dtype=object)
     best = likeness.best(train, test, neighbours, len(corpus))
+    repeated = np.isin(content[test].astype(str), content[train].astype(str))
+    near = best >= confirmed_at
+    groups = corpus.groups
+    seen = np.zeros(len(test), bool) if groups is None else np.isin(groups[test].astype(str), groups[train].astype(str))
+    shared = None if groups is None else len(set(groups[test][seen]))
+    leaking = int((repeated | near | seen).sum())
     return {
-        "split": name,
+        "leaking": leaking,
+        "n": len(test),
         "n_train": len(train),
-        "n_test": len(test),
-        "byte_duplicates": int(np.isin(hashes[test].astype(str), hashes[train].astype(str)).sum()),
-        "specimens_shared": _shared_specimens(corpus, train, test),
+        "how": _how(int(repeated.sum()), int(seen.sum()), shared, int(near.sum()), len(test)),
+        "byte_duplicates": int(repeated.sum()),
+        "specimens_shared": shared,
         "candidates": int((best >= 0).sum()),
-        "near_duplicates": int((best >= confirmed_at).sum()),
+        "near_duplicates": int(near.sum()),
         "share_at": {f"{limit:.2f}": float((best >= limit).mean()) if len(best) else 0.0 for limit in THRESHOLDS},
     }
 
 
-def _shared_specimens(corpus: Corpus, train: Rows, test: Rows) -> int | None:
-    """Return how many specimens stand on both sides; None where specimens are unknown."""
+def _how(repeated: int, seen: int, shared: int | None, near: int, n: int) -> str:
+    """Say in one line what stands on both sides."""
+    found = []
+    if shared:
+        found.append(f"{seen} of {n} images show one of {shared} specimens that stand on both sides")
+    if repeated:
+        found.append(f"{repeated} images repeat one byte for byte")
+    if near:
+        found.append(f"{near} of {n} images ({near / n:.1%}) nearly repeat one")
+    if found:
+        return ", ".join(found)
+    return "nothing found" + (", specimens unknown" if shared is None else "")
+
+
+def _without_split(corpus: Corpus, confirmed: Pairs) -> dict[str, Any]:
+    """Count the images that a split not yet made could tear from their near-duplicates."""
     groups = corpus.groups
-    return None if groups is None else len(set(groups[train]) & set(groups[test]))
+    if groups is not None:  # a split by specimen keeps the others together
+        confirmed = confirmed[groups[confirmed[:, 0]] != groups[confirmed[:, 1]]]
+    leaking = len(np.unique(confirmed))
+    kept = "by image" if groups is None else "by specimen"
+    how = f"no split is stored; a split {kept} could part these images from their near-duplicates"
+    return {"leaking": leaking, "n": len(corpus), "how": how, "near_duplicates": leaking}
 
 
 def _marked(corpus: Corpus) -> tuple[list[list[str]], list[list[str]]]:
@@ -191,32 +209,17 @@ def _path_groups(corpus: Corpus, pairs: Pairs) -> list[list[str]]:
     return [paths[groups == group].tolist() for group in large]
 
 
-def _leak_warnings(leakage: list[dict[str, Any]]) -> list[str]:
-    lines = []
-    for entry in leakage:
-        found = []
-        if entry["specimens_shared"]:
-            found.append(f"{entry['specimens_shared']} specimens on both sides")
-        if entry["byte_duplicates"]:
-            found.append(f"{entry['byte_duplicates']} images repeated byte for byte")
-        if entry["near_duplicates"]:
-            share = entry["near_duplicates"] / entry["n_test"]
-            found.append(f"{entry['near_duplicates']} of {entry['n_test']} images ({share:.1%}) nearly repeated")
-        if found:
-            lines.append(f"{entry['split']}: {', '.join(found)}")
-    return lines
-
-
 def _corpus_warnings(
-    corpus: Corpus, leakage: list[dict[str, Any]], duplicates: dict[str, Any], conflicts: list[list[str]]
+    corpus: Corpus, split: bool, pairs: int, repeats: list[list[str]], conflicts: list[list[str]]
 ) -> list[str]:
     lines = []
-    if not leakage:
-        lines.append("no split is stored, so only the corpus as a whole was audited")
+    if not split:
+        found = "no near-duplicates" if not pairs else f"{pairs} pairs of near-duplicates"
+        lines.append(f"no split is stored, so only the corpus as a whole was audited: {found}")
     if corpus.groups is None:
         lines.append("specimens are unknown: their overlap cannot be counted, and near-duplicates do not replace it")
-    if duplicates["byte_groups"]:
-        lines.append(f"{duplicates['byte_groups']} images occur more than once, byte for byte")
+    if repeats:
+        lines.append(f"{len(repeats)} images occur more than once, byte for byte")
     if conflicts:
         lines.append(f"{len(conflicts)} images occur under different labels")
     return lines

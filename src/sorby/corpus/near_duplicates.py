@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from scipy.sparse.csgraph import connected_components
 
 from sorby.errors import InputError
 from sorby.micrograph import Pixels, read, to_grey, to_uint8
+
+if TYPE_CHECKING:
+    from sorby.corpus.table import Corpus
 
 Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.intp]
@@ -141,15 +145,18 @@ def groups_of(pairs: Pairs, n: int) -> npt.NDArray[np.intp]:
     return connected_components(graph, directed=False)[1].astype(np.intp)  # type: ignore[no-any-return]
 
 
-def near_duplicate_groups(paths: Sequence[Path], radius: int = RADIUS, ssim_at_least: float | None = 0.8) -> list[str]:
+def near_duplicate_groups(
+    images: Corpus | Sequence[Path], hamming: int = RADIUS, ssim: float | None = 0.8
+) -> list[str]:
     """Derive group ids from the images themselves, for a corpus that names no specimens.
 
     Parameters
     ----------
-    paths : sequence of Path
-    radius : int
+    images : Corpus or sequence of Path
+        A corpus's stored hashes are used.
+    hamming : int
         Bits of pHash within which images are candidates.
-    ssim_at_least : float, optional
+    ssim : float, optional
         Similarity that confirms a candidate; None takes the hash's word.
 
     Returns
@@ -157,15 +164,32 @@ def near_duplicate_groups(paths: Sequence[Path], radius: int = RADIUS, ssim_at_l
     list of str
         ``near-0`` ... for every image, numbered by first appearance.
 
+    Raises
+    ------
+    ImageError
+        A file cannot be read.
+
     Notes
     -----
     This finds repeated shots, not specimens: another field or another magnification of a specimen is no
     near-duplicate. A known specimen column is always better.
     """
-    pairs = pairs_within(hash_images(paths), radius)
-    if ssim_at_least is not None:
-        pairs = pairs[ssim_of_pairs(paths, pairs) >= ssim_at_least]
+    if isinstance(images, Sequence):
+        paths, hashes = images, hash_images(images)
+    else:
+        paths, hashes = images.paths(), hashes_of(images)
+    pairs = pairs_within(hashes, hamming)
+    if ssim is not None:
+        pairs = pairs[ssim_of_pairs(paths, pairs) >= ssim]
     return [f"near-{group}" for group in groups_of(pairs, len(paths))]
+
+
+def hashes_of(corpus: Corpus) -> Hashes:
+    """Return the hashes that a corpus stores; where a row has none, its images are read."""
+    stored = corpus.table.get("phash")
+    if stored is None or stored.isna().any():
+        return hash_images(corpus.paths())
+    return from_hex(list(stored.astype(str)))
 
 
 def thumbnail(pixels: Pixels) -> UInt8:
@@ -175,7 +199,7 @@ def thumbnail(pixels: Pixels) -> UInt8:
     return np.asarray(image)
 
 
-def ssim(first: UInt8, second: UInt8) -> float:
+def similarity(first: UInt8, second: UInt8) -> float:
     """Return the mean structural similarity of two thumbnails; the second is brought to the first's size.
 
     Parameters
@@ -208,7 +232,7 @@ def ssim_of_pairs(paths: Sequence[Path], pairs: Pairs) -> npt.NDArray[np.float64
             block = pairs[start : start + _SSIM_AT_ONCE]
             involved = np.unique(block)
             small = dict(zip(involved, pool.map(lambda i: thumbnail(read(paths[i]).pixels), involved), strict=True))
-            values[start : start + len(block)] = [ssim(small[a], small[b]) for a, b in block]
+            values[start : start + len(block)] = [similarity(small[a], small[b]) for a, b in block]
     return values
 
 
