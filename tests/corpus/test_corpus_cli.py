@@ -1,0 +1,106 @@
+"""``sorby corpus``: the JSON, exit codes and lines that other programs rely on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from sorby.cli.corpus import corpus
+from sorby.corpus import Corpus, split_corpus
+from sorby.errors import InputError
+
+
+def ask(*arguments: object) -> Result:
+    return CliRunner().invoke(corpus, [str(argument) for argument in arguments])
+
+
+def test_building_writes_the_corpus_and_counts_its_classes(two_classes, tmp_path):
+    result = ask("build", two_classes, "--out", tmp_path / "c.parquet", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (found["rows"], found["usable"], found["quarantined"], found["matched"]) == (9, 9, [], 0)
+    assert found["classes"] == {"bainite": 4, "pearlite": 5}
+    assert len(Corpus.load(found["corpus"])) == 9
+
+
+def test_a_damaged_file_is_named_and_makes_the_exit_code_3(two_classes, tmp_path):
+    (two_classes / "pearlite" / "empty.png").write_bytes(b"")
+    result = ask("build", two_classes, "--out", tmp_path / "c.parquet", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 3
+    assert found["rows"] == 9
+    assert found["quarantined"][0]["file"].endswith("empty.png")
+    assert "empty" in found["quarantined"][0]["reason"]
+    assert "quarantined:" in result.stderr
+
+
+def test_one_class_can_be_stored_and_the_result_says_so(two_classes, tmp_path):
+    shutil.rmtree(two_classes / "bainite")
+    result = ask("build", two_classes, "--out", tmp_path / "c.parquet")
+    assert result.exit_code == 0
+    assert "only one class, 'pearlite'" in result.stdout
+
+
+def test_a_corpus_of_another_ending_is_refused_before_images_are_read(two_classes, tmp_path):
+    result = ask("build", two_classes, "--out", tmp_path / "c.csv")
+    assert isinstance(result.exception, InputError)
+    assert "c.parquet" in result.exception.hint
+
+
+def test_scale_states_an_unknown_pixel_size_as_null_and_sets_bad_files_aside(tmp_path, draw):
+    draw(tmp_path / "0.png")
+    (tmp_path / "note.png").write_text("not an image")
+    result = ask("scale", tmp_path / "0.png", tmp_path / "note.png", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 3
+    (entry,) = found["images"]
+    assert {"file", "magnification", "pixel_size_um", "source", "confidence", "info_bar"} <= set(entry)
+    assert (entry["pixel_size_um"], entry["source"]) == (None, "none")
+    assert Path(found["quarantined"][0]["file"]).name == "note.png"
+
+
+def test_scale_reads_the_resolution_of_a_tiff(tmp_path):
+    Image.new("L", (20, 20)).save(tmp_path / "a.tif", resolution=100_000, resolution_unit=3)  # per centimetre
+    (entry,) = json.loads(ask("scale", tmp_path / "a.tif", "--json").stdout)["images"]
+    assert entry["pixel_size_um"] == pytest.approx(0.1)
+
+
+def test_the_audit_finds_a_planted_copy_across_a_stored_split(two_classes, tmp_path):
+    with Image.open(two_classes / "pearlite" / "0.png") as picture:
+        picture.save(two_classes / "pearlite" / "again.png", compress_level=0)  # other bytes, the same picture
+    ask("build", two_classes, "--out", tmp_path / "c.parquet")
+    whole = Corpus.load(tmp_path / "c.parquet")
+    again = (whole.table["path"].str.endswith("again.png")).to_numpy()
+    whole.with_split(np.where(again, "test", "train"), "by hand").save(tmp_path / "torn.parquet")
+    result = ask("audit", tmp_path / "torn.parquet", "--json")
+    entry = json.loads(result.stdout)["leakage"]["split: train | test"]
+    assert (result.exit_code, entry["leaking"], entry["n"], entry["byte_duplicates"]) == (0, 1, 1, 0)
+    assert "1 of 1 images leak" in ask("audit", tmp_path / "torn.parquet").stdout
+
+
+def test_an_image_changed_since_the_build_is_set_aside_by_the_audit(two_classes, tmp_path, draw):
+    ask("build", two_classes, "--out", tmp_path / "c.parquet")
+    draw(two_classes / "pearlite" / "0.png")
+    result = ask("audit", tmp_path / "c.parquet", "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["n"] == 8
+
+
+def test_the_audit_of_a_clean_grouped_split_finds_nothing(two_classes, tmp_path):
+    ask("build", two_classes, "--out", tmp_path / "c.parquet")
+    split_corpus(Corpus.load(tmp_path / "c.parquet"), "kfold", folds=3).save(tmp_path / "s.parquet")
+    found = json.loads(ask("audit", tmp_path / "s.parquet", "--json").stdout)
+    assert [entry["leaking"] for entry in found["leakage"].values()] == [0, 0, 0]
+    assert found["duplicates"] == []
+
+
+def test_an_audit_without_a_stored_split_says_so(two_classes):
+    result = ask("audit", two_classes)
+    assert result.exit_code == 0
+    assert "no split is stored" in result.stdout
