@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from sorby.classify.recipe import BalanceSection, HeadSection
 from sorby.classify.sampling import oversampled
@@ -100,10 +105,8 @@ class _Path:
     def fit(self, c: float) -> tuple[Linear, bool]:
         """Return the head for one C, on raw features, and whether the solver converged."""
         self._model.set_params(C=c)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            self._model.fit(self._x, self._y, sample_weight=self._weights)
-        converged = not any(issubclass(entry.category, ConvergenceWarning) for entry in caught)
+        self._model.fit(self._x, self._y, sample_weight=self._weights)
+        converged = bool(np.max(self._model.n_iter_) < self._model.max_iter)
         weight, bias = np.asarray(self._model.coef_, np.float64), np.asarray(self._model.intercept_, np.float64)
         if len(weight) == 1:  # two classes: scikit-learn keeps one row
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
@@ -113,6 +116,18 @@ class _Path:
         full_weight[seen] = weight / self._spread
         full_bias[seen] = bias - full_weight[seen] @ self._mean
         return Linear(full_weight.astype(np.float32), full_bias.astype(np.float32)), converged
+
+
+@contextmanager
+def _one_head_a_core() -> Iterator[ThreadPoolExecutor]:
+    """Fit heads side by side, one thread each: for matrices of this size BLAS threads mostly wait for each other."""
+    with (
+        threadpool_limits(limits=1),
+        warnings.catch_warnings(),
+        ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="head") as pool,
+    ):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # recorded for each trial instead
+        yield pool
 
 
 def fit_head(
@@ -152,23 +167,30 @@ def fit_head(
     paths = [
         _Path(features[rows], labels[rows], n_classes, None if weights is None else weights[rows]) for rows in inner
     ]
+    if any(len(np.unique(labels[rows])) < 2 for rows in inner):
+        raise InputError(
+            f"an inner fold leaves one class to learn from ({n_folds} folds of {len(labels)} images)",
+            "add specimens of the rare class",
+        )
     best: tuple[float, float, list[Linear], Logits] | None = None
     trials: list[dict[str, float]] = []
-    for c in sorted(section.c_grid):
-        heads, converged = zip(*(path.fit(c) for path in paths), strict=True)
-        logits = np.empty((len(labels), n_classes))
-        for k, head in enumerate(heads):
-            logits[~inner[k]] = head(features[~inner[k]])
-        picked = softmax(logits)[np.arange(len(labels)), labels]
-        loss = float(-np.log(np.maximum(picked, 1e-12)).mean())
-        accuracy = float((logits.argmax(1) == labels).mean())
-        trials.append({"c": c, "log_loss": loss, "accuracy": accuracy, "converged": float(all(converged))})
-        if best is not None and loss > best[0]:
-            break
-        best = (loss, c, list(heads), logits)
+    with _one_head_a_core() as pool:
+        for c in sorted(section.c_grid):
+            heads, converged = zip(*pool.map(lambda path, c=c: path.fit(c), paths), strict=True)
+            logits = np.empty((len(labels), n_classes))
+            for k, head in enumerate(heads):
+                logits[~inner[k]] = head(features[~inner[k]])
+            picked = softmax(logits)[np.arange(len(labels)), labels]
+            loss = float(-np.log(np.maximum(picked, 1e-12)).mean())
+            accuracy = float((logits.argmax(1) == labels).mean())
+            trials.append({"c": c, "log_loss": loss, "accuracy": accuracy, "converged": float(all(converged))})
+            if best is not None and loss > best[0]:
+                break
+            best = (loss, c, list(heads), logits)
     assert best is not None
     _, c, heads_at_best, cross_logits = best
-    final = _Path(features, labels, n_classes, weights).fit(c)[0]
+    with _one_head_a_core():
+        final = _Path(features, labels, n_classes, weights).fit(c)[0]
     fold_heads = Linear(
         np.stack([head.weight for head in heads_at_best]), np.stack([head.bias for head in heads_at_best])
     )
