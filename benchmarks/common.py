@@ -31,8 +31,8 @@ def machine() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0] if names else model
+        named = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = named[0].split(":")[1].strip() if named else model
     return {"cpu": model, "cores": os.cpu_count(), "bf16": cpu_has_bf16(), "versions": provenance.versions()}
 
 
@@ -59,4 +59,4 @@ def over_seeds(values: list[float]) -> dict[str, Any]:
 
 def finish(name: str, result: dict[str, Any]) -> None:
     """Print the result as JSON."""
-    print(json.dumps({"benchmark": name, **result, "machine": machine()}, indent=2))  # noqa: T201 - the output
+    print(json.dumps({"benchmark": name, **result, "machine": machine()}, indent=2))

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import finish, hermetic, over_seeds, write_listing
 
+from common import finish, hermetic, over_seeds, write_listing
 from sorby.classify import Recipe
 from sorby.classify import recipe as recipes
 from sorby.evidence import proportion
@@ -107,7 +107,8 @@ def main() -> None:
     if arguments.finetune:
         finish("elpv_finetune", {"finetune": finetuned(arguments.finetune), "published": published})
         return
-    finish("elpv_classification", {**frozen(hermetic()), "published": published, "targets": {"default": 0.85, "any": 0.86}})
+    targets = {"default": 0.85, "any": 0.86}
+    finish("elpv_classification", {**frozen(hermetic()), "published": published, "targets": targets})
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from common import finish, hermetic
 from PIL import Image
 from torchvision.transforms import v2
 
+from common import finish, hermetic
 from sorby.backbone import Preprocessing, load
 from sorby.classify import recipe as recipes
 from sorby.classify.finetune import Part, finetune

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from common import finish, hermetic
 from PIL import Image
 
+from common import finish, hermetic
 from sorby.backbone import load
 from sorby.phantom import write_steel
 from sorby.workflow.inspection import inspect
@@ -77,7 +77,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.inspect:
         inspect(arguments.inspect[0], [arguments.inspect[1]], arguments.inspect[2])
-        print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))  # noqa: T201
+        print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
         return
     scratch = hermetic()
     files, bundle = images_and_bundle(scratch)

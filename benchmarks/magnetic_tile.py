@@ -7,9 +7,9 @@ seeds; the difference is what the leak is worth.
 from __future__ import annotations
 
 import pandas as pd
+
 from common import data_folder, finish, hermetic, over_seeds, write_listing
 from magnetic_tile_groups import tile_groups
-
 from sorby.classify import recipe as recipes
 from sorby.workflow.training import crossval
 

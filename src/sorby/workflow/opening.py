@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from sorby import bundle as bundles
 from sorby.bundle import OpenBundle, open_bundle
 from sorby.classify import KIND, Classifier
 from sorby.errors import BundleError
+
+
+def load(path: Path | str, *, require_signed: bool = False, device: str = "auto") -> Any:
+    """Verify a bundle and return its model, see `sorby.bundle.load`.
+
+    Importing this module has registered every task's loader.
+    """
+    return bundles.load(path, require_signed=require_signed, device=device)
 
 
 def open_classifier(path: Path | str, *, require_signed: bool = False) -> tuple[Classifier, OpenBundle]:
