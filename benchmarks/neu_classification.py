@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from common import data_folder, finish, hermetic, over_seeds, write_listing
 from neu_overlap import overlap_groups
-
 from sorby.classify import Recipe
 from sorby.classify import recipe as recipes
 from sorby.corpus.near_duplicates import near_duplicate_groups

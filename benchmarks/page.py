@@ -105,8 +105,8 @@ def _tiles(r: Result) -> str:
     return f"""## Magnetic tiles, six classes
 
 {r["n"]} images of {r["tiles"]} tiles: the same tile recurs under several exposures, so a split by image tests on tiles
-it was taught. Which images show one tile is derived and checked in `benchmarks/magnetic_tile_groups.py`. 5-fold, frozen,
-flips averaged, class weights; intervals of seed 0 by bootstrap of tiles (or images).
+it was taught. Which images show one tile is derived and checked in `benchmarks/magnetic_tile_groups.py`. 5-fold,
+frozen, flips averaged, class weights; intervals of seed 0 by bootstrap of tiles (or images).
 
 {_table(header, rows)}
 """
@@ -116,8 +116,8 @@ def _speed(r: Result) -> str:
     memory = r["peak_mb"]
     return f"""## Speed of `inspect`
 
-{r["image"]}, {r["n"]} images, both programs in turn in one process, medians: sorby **{r["images_per_s"]:.0f} images/s**,
-plain timm + PIL + torch loop {r["plain_images_per_s"]:.0f} images/s, **ratio {r["ratio"]:.1f}** (target
+{r["image"]}, {r["n"]} images, both programs in turn in one process, medians: sorby
+**{r["images_per_s"]:.0f} images/s**, plain timm + PIL + torch loop {r["plain_images_per_s"]:.0f} images/s, **ratio {r["ratio"]:.1f}** (target
 {r["targets"]["ratio"]}). sorby's figure includes calibrated probabilities, conformal set and novelty. Peak memory of a
 fresh process: {memory["1000"]:.0f} MB for 1,000 images, {memory["20000"]:.0f} MB for 20,000
 (growth {memory["growth"]:.2f}).
@@ -157,7 +157,7 @@ def write_page(results: Path, page: Path) -> None:
     head = f"""# Benchmarks
 
 Written by `make bench` from `benchmarks/results/*.json`. Each benchmark runs alone (`python benchmarks/NAME.py`) and
-prints JSON. Brackets are 95 % intervals. Absolute times hold for the machine they were taken on ({"; ".join(machines)});
-ratios were taken against the peer in the same run.
+prints JSON. Brackets are 95 % intervals. Absolute times hold for the machine they were taken on
+({"; ".join(machines)}); ratios were taken against the peer in the same run.
 """
     page.write_text("\n".join([head, *parts]), encoding="utf-8")

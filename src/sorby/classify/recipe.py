@@ -28,10 +28,10 @@ class ImageSection(Section):
         Network input in pixels.
     colour : {"auto", "grey", "rgb"}
         ``auto`` is grey where every image is.
-    sizing : {"resize", "mirror", "mode", "mean", "tiles"}
-        ``resize`` to height x width. ``mirror``: pad by reflection or crop to height x width. Durmaz et al.'s
-        strategies: ``mode`` mirror-pads or crops to the corpus's most frequent size, ``mean`` resizes to its mean
-        size, ``tiles`` cuts tiles of height x width, classifies each and averages their probabilities.
+    sizing : {"resize", "mirror", "mode", "mean"}
+        ``resize`` to height x width; ``mirror``: pad by reflection or crop to height x width. Durmaz et al.'s
+        strategies take the size from the corpus: ``mode`` mirror-pads or crops to its most frequent size, ``mean``
+        resizes to its mean size.
     intensity : {"full-range", "percentile"}
         Rule for 16-bit and float pixels.
     """
@@ -39,7 +39,7 @@ class ImageSection(Section):
     height: int = Field(224, ge=16, le=4096)
     width: int = Field(224, ge=16, le=4096)
     colour: Literal["auto", "grey", "rgb"] = "auto"
-    sizing: Literal["resize", "mirror", "mode", "mean", "tiles"] = "resize"
+    sizing: Literal["resize", "mirror", "mode", "mean"] = "resize"
     intensity: Literal["full-range", "percentile"] = "percentile"
 
 

@@ -29,6 +29,13 @@ def _show(result: dict[str, Any]) -> str:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @out_option("Folder for verdicts.csv and overlays; must not hold verdicts yet.")
 @click.option("--explain", is_flag=True, help="Write a picture of where the classifier looked, for every image.")
+@click.option(
+    "--colormap",
+    type=click.Choice(["jet", "viridis", "cividis", "inferno", "magma"]),
+    default="jet",
+    show_default=True,
+    help="Colours of those pictures; all but jet are perceptually uniform.",
+)
 @click.option("--pixel-size-um", type=click.FloatRange(min=0, min_open=True), help="Scale of every image.")
 @signed_option
 @device_option
@@ -38,6 +45,7 @@ def inspect(
     paths: tuple[Path, ...],
     out: Path,
     explain: bool,
+    colormap: str,
     pixel_size_um: float | None,
     require_signed: bool,
     device: Any,
@@ -51,6 +59,7 @@ def inspect(
         paths,
         out,
         explain=explain,
+        colormap=colormap,
         pixel_size_um=pixel_size_um,
         require_signed=require_signed,
         device=device,

@@ -75,17 +75,18 @@ def lay_over(
     return overlay(base, cam, colormap, region=region)
 
 
-def write_overlays(classifier: Classifier, jobs: Sequence[tuple[Micrograph, str, Path]]) -> None:
+def write_overlays(classifier: Classifier, jobs: Sequence[tuple[Micrograph, str, Path]], colormap: str) -> None:
     """Write a picture for each of a batch of micrographs.
 
     Parameters
     ----------
     jobs : sequence of (Micrograph, label, Path)
         What to explain, for which class, and where the PNG goes.
+    colormap : str
     """
     images = np.stack([classifier.prepared(micrograph) for micrograph, _, _ in jobs])
     targets = np.array([classifier.classes.index(label) for _, label, _ in jobs], np.intp)
     maps = explain(classifier, images, targets).maps
     for (micrograph, _, path), cam in zip(jobs, maps, strict=True):
         with atomic_write(path) as file:
-            Image.fromarray(lay_over(classifier, micrograph, cam)).save(file, format="PNG")
+            Image.fromarray(lay_over(classifier, micrograph, cam, colormap)).save(file, format="PNG")

@@ -91,6 +91,7 @@ def inspect(
     out: Path | str,
     *,
     explain: bool = False,
+    colormap: str = "jet",
     pixel_size_um: float | None = None,
     require_signed: bool = False,
     device: Device = "auto",
@@ -106,6 +107,8 @@ def inspect(
         Folder that gets ``verdicts.csv``, ``inspection.json`` and, with *explain*, ``overlays/``.
     explain : bool
         Write where the classifier looked, for every image.
+    colormap : str
+        Of those pictures: ``jet`` as in the papers, or a perceptually uniform one such as ``viridis``.
     pixel_size_um : float, optional
         Scale of every image; overrides what the files say.
     require_signed : bool
@@ -134,7 +137,7 @@ def inspect(
     with bar("inspecting", len(files)) as advance:
         outcomes = classifier.inspect(files, device=device, pixel_size_um=pixel_size_um, progress=advance)
         if explain:
-            outcomes = _explained(classifier, outcomes, out / "overlays")
+            outcomes = _explained(classifier, outcomes, out / "overlays", colormap)
         _write(target, outcomes, classifier.classes, tally)
     seconds = time.perf_counter() - started
     result = _summary(target, tally, seconds, opened, classifier)
@@ -176,7 +179,7 @@ def _summary(target: Path, tally: Tally, seconds: float, opened: OpenBundle, cla
 
 
 def _explained(
-    classifier: Classifier, outcomes: Iterable[Verdict | Quarantined], folder: Path
+    classifier: Classifier, outcomes: Iterable[Verdict | Quarantined], folder: Path, colormap: str
 ) -> Iterator[Verdict | Quarantined]:
     """Pass verdicts on and write a picture for each, a few at a time."""
     with explained(folder):
@@ -187,18 +190,18 @@ def _explained(
         if isinstance(outcome, Verdict):
             waiting.append(outcome)
         if len(waiting) == _EXPLAIN_AT_ONCE:
-            number = _draw(classifier, waiting, folder, number)
+            number = _draw(classifier, waiting, folder, number, colormap)
             waiting.clear()
         yield outcome
     if waiting:
-        _draw(classifier, waiting, folder, number)
+        _draw(classifier, waiting, folder, number, colormap)
 
 
-def _draw(classifier: Classifier, verdicts: Sequence[Verdict], folder: Path, number: int) -> int:
+def _draw(classifier: Classifier, verdicts: Sequence[Verdict], folder: Path, number: int, colormap: str) -> int:
     """Write the pictures of some verdicts, numbered as the lines of the CSV; return the next number."""
     jobs = [
         (read(verdict.image), verdict.label, folder / f"{number + k:05d}-{verdict.image.stem[:_STEM]}.png")
         for k, verdict in enumerate(verdicts)
     ]
-    write_overlays(classifier, jobs)
+    write_overlays(classifier, jobs, colormap)
     return number + len(verdicts)
