@@ -118,7 +118,8 @@ def _speed(r: Result) -> str:
 
 {r["image"]}, {r["n"]} images, both programs in turn in one process, medians: sorby
 **{r["images_per_s"]:.0f} images/s**, plain timm + PIL + torch loop {r["plain_images_per_s"]:.0f} images/s, **ratio
-{r["ratio"]:.1f}** (target {r["targets"]["ratio"]}). sorby's figure includes calibrated probabilities, conformal set, novelty.
+{r["ratio"]:.1f}** (target {r["targets"]["ratio"]}). sorby's figure includes calibrated
+probabilities, conformal set and novelty.
 Peak memory of a fresh process: {memory["1000"]:.0f} MB for 1,000 images, {memory["20000"]:.0f} MB for 20,000
 (growth {memory["growth"]:.2f}).
 """

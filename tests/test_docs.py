@@ -55,7 +55,9 @@ def test_links_of_the_readme_lead_somewhere():
 
 def test_no_page_names_a_place_on_the_computer_that_wrote_it():
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md"), *DOCS.rglob("*.txt")]
-    told = {page.name for page in pages if re.search(r"(?<![\w.])/(?:work|tmp|home|root|Users)/", page.read_text("utf-8"))}
+    told = {
+        page.name for page in pages if re.search(r"(?<![\w.])/(?:work|tmp|home|root|Users)/", page.read_text("utf-8"))
+    }
     assert told == set()
 
 

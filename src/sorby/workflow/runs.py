@@ -16,6 +16,7 @@ import pandas as pd
 from sorby import provenance
 from sorby.classify import Recipe
 from sorby.classify.recipe import dump
+from sorby.corpus.table import relative_to
 from sorby.errors import InputError, SorbyWarning
 from sorby.files import atomic_write, write_json, write_text
 from sorby.workflow.planning import Plan
@@ -63,18 +64,22 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 def write_run(out: Path, recipe: Recipe, plan: Plan, verdicts: pd.DataFrame, facts: dict[str, Any]) -> dict[str, Any]:
     """Write recipe, corpus, verdicts and, last, ``run.json``.
 
+    Image paths in corpus and verdicts are relative to the run folder, so that the two can be joined.
+
     Returns
     -------
     dict
         The content of ``run.json``.
     """
+    folder, root = out.resolve(), plan.corpus.root
+    verdicts = verdicts.assign(path=[relative_to(root / path, folder) for path in verdicts["path"]])
     run = {
         **facts,
         "recipe": recipe.model_dump(mode="json"),
         "classes": list(plan.classes),
         "grouped": plan.grouped,
         "decisions": plan.decisions,
-        "corpus": {"fingerprint": plan.corpus.fingerprint(), "n": len(plan.labels), "root": str(plan.corpus.root)},
+        "corpus": {"fingerprint": plan.corpus.fingerprint(), "n": len(plan.labels), "root": str(folder)},
         "provenance": provenance.describe(recipe.seed),
     }
     write_text(out / "recipe.yaml", dump(recipe))
