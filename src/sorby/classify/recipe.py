@@ -182,7 +182,7 @@ class VerdictSection(Section):
         Share of ordinary images that may be referred as novel.
     """
 
-    alpha: float = Field(0.1, gt=0, lt=0.5)
+    alpha: float = Field(0.05, gt=0, lt=0.5)
     sets: Literal["lac", "aps"] = "lac"
     class_conditional: bool = False
     novelty_rate: float = Field(0.01, gt=0, lt=0.5)

@@ -90,6 +90,8 @@ def make_plan(corpus: Corpus, recipe: Recipe) -> Plan:
             f"balance corrects twice: loss {recipe.balance.loss} and sampling {recipe.balance.sampling} both favour"
             " rare classes; expect rare classes to be over-called"
         )
+    if phantoms := _count_phantoms(usable):
+        warnings.append(f"{phantoms} of {len(usable)} images are phantoms: the figures say nothing of real specimens")
     imbalance = max(counts.values()) / min(counts.values())
     if imbalance >= 10 and recipe.balance.loss == recipe.balance.sampling == "plain":
         warnings.append(
@@ -105,6 +107,13 @@ def make_plan(corpus: Corpus, recipe: Recipe) -> Plan:
         decisions,
         warnings,
     )
+
+
+def _count_phantoms(corpus: Corpus) -> int:
+    """Count the rows marked as rendered; a table read from CSV holds the mark as text."""
+    if "phantom" not in corpus.table:
+        return 0
+    return int(corpus.table["phantom"].astype(str).str.lower().isin(("true", "1")).sum())
 
 
 def _groups(corpus: Corpus, recipe: Recipe, decisions: list[str], warnings: list[str]) -> npt.NDArray[Any] | None:
