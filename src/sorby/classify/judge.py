@@ -31,6 +31,7 @@ REASONS = {
     "novel": "unlike the images the model was taught on (novelty p-value below the stated rate)",
     "set-several": "the conformal set holds more than one class",
     "set-empty": "no class fits at the stated level",
+    "set-other": "the one class in the set is not the most probable one",
     "scale-out-of-range": "the pixel size lies outside what the model was taught on",
 }
 _SCALE_SLACK = 1.25  # pixel sizes up to this factor beyond the taught ones are accepted
@@ -101,15 +102,19 @@ class Judge:
         else:
             sets = self.conformal.sets(probabilities)
         novelty = self.novelty.novelty(self.rmds.score(features), gen_score(probabilities))
-        return Verdicts(probabilities, sets, novelty, self._reasons(sets, novelty, pixel_size_um))
+        return Verdicts(probabilities, sets, novelty, self._reasons(probabilities, sets, novelty, pixel_size_um))
 
-    def _reasons(self, sets: npt.NDArray[np.bool_], novelty: Floats, pixel_size_um: Floats) -> list[tuple[str, ...]]:
+    def _reasons(
+        self, probabilities: Floats, sets: npt.NDArray[np.bool_], novelty: Floats, pixel_size_um: Floats
+    ) -> list[tuple[str, ...]]:
         size = sets.sum(axis=1)
+        label_inside = np.take_along_axis(sets, probabilities.argmax(axis=1)[:, None], axis=1)[:, 0]
         low, high = self.pixel_sizes_um or (0.0, np.inf)
         flags = {
             "novel": novelty < self.novelty_rate,
             "set-several": size > 1,
             "set-empty": size == 0,
+            "set-other": (size == 1) & ~label_inside,
             "scale-out-of-range": (pixel_size_um < low / _SCALE_SLACK) | (pixel_size_um > high * _SCALE_SLACK),
         }
         return [tuple(name for name, flag in flags.items() if flag[k]) for k in range(len(sets))]
