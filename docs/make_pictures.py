@@ -1,0 +1,196 @@
+"""Draw the pictures of README and documentation from what ``sorby demo`` leaves.
+
+    python docs/make_pictures.py [--demo FOLDER]
+
+Without --demo the demonstration is run first, in a temporary folder. Everything shown is a phantom.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+matplotlib.use("Agg")
+PICTURES = Path(__file__).resolve().parent / "pictures"
+INK, FAINT, TAUGHT, REFERRED = "#1d2433", "#8a93a5", "#2c6e9b", "#c0561f"
+NAMES = {"B": "bainite", "G": "martensite (G)", "M": "martensite (M)"}
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+}
+
+
+class Demo:
+    """The verdicts of a demonstration, with the truth beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        table = pd.read_csv(folder / "verdicts" / "verdicts.csv", keep_default_na=False)
+        table["stem"] = [Path(image).stem for image in table["image"]]
+        table["is_novel"] = table["stem"].str.startswith("N")
+        truth = pd.read_csv(folder / "new" / "labels.csv")
+        table["truth"] = table["stem"].map(truth.set_index(truth["path"].map(lambda path: Path(path).stem))["subtype"])
+        self.table, self.folder = table, folder
+        self.classes = [name.removeprefix("p_") for name in table if name.startswith("p_")]
+
+    def picture(self, row: pd.Series) -> Image.Image:
+        """Return the micrograph of a row."""
+        inner = "novel" if row["is_novel"] else "steel"
+        return Image.open(self.folder / "new" / inner / "images" / f"{row['stem']}.png").convert("RGB")
+
+    def overlay(self, row: pd.Series) -> Image.Image:
+        """Return where the classifier looked."""
+        return Image.open(self.folder / "verdicts" / "overlays" / f"{row.name:05d}-{row['stem']}.png").convert("RGB")
+
+    def pick(self, kind: str) -> pd.Series:
+        """Return a row: the most ordinary correct one of a class, or the first of a novel kind."""
+        if kind in self.classes:
+            rows = self.table[(self.table["truth"] == kind) & (self.table["label"] == kind) & ~self.table["is_novel"]]
+            return rows.sort_values(["novelty", "confidence"], ascending=False).iloc[0]
+        return self.table[self.table["is_novel"] & self.table["stem"].str.endswith(kind)].iloc[0]
+
+
+def show(axes: Axes, image: Image.Image, title: str) -> None:
+    """Put an image into axes, square and without ticks."""
+    axes.imshow(image)
+    axes.set_title(title, fontsize=8.5, loc="left", color=FAINT, pad=4)
+    axes.set_axis_off()
+
+
+def bars(axes: Axes, row: pd.Series, classes: list[str]) -> None:
+    """Draw the probabilities; classes of the conformal set are filled."""
+    values = [float(row[f"p_{name}"]) for name in classes]
+    inside = str(row["set"]).split("|")
+    places = np.arange(len(classes))[::-1]
+    axes.barh(
+        places, values, height=0.32, edgecolor=TAUGHT, color=[TAUGHT if c in inside else "white" for c in classes]
+    )
+    for place, name, value in zip(places, classes, values, strict=True):
+        axes.text(0, place + 0.2, NAMES.get(name, name), fontsize=7.5, va="bottom", color=FAINT)
+        axes.text(value + 0.03, place, f"{value:.2f}", va="center", fontsize=7.5)
+    axes.set_xlim(0, 1.3)
+    axes.set_ylim(-0.2, len(classes) - 0.3)
+    axes.set_axis_off()
+
+
+def verdict(axes: Axes, row: pd.Series) -> None:
+    """Write the verdict in words."""
+    referred = str(row["referred"]).lower() == "true"
+    axes.set_axis_off()
+    head = "referred" if referred else NAMES.get(row["label"], row["label"])
+    axes.text(0, 1.0, head, fontsize=12.5, fontweight="bold", va="top", color=REFERRED if referred else TAUGHT)
+    names = str(row["set"]).replace("|", ", ") or "empty"
+    lines = [f"set: {names}", f"novelty p = {float(row['novelty']):.3f}"]
+    if referred:
+        lines.append(str(row["reason"]).replace("|", ", "))
+    axes.text(0, 0.64, "\n".join(lines), va="top", fontsize=8, linespacing=1.45)
+
+
+def first_screen(demo: Demo) -> Figure:
+    """Two images side by side: one that was taught, one that was not."""
+    width, height, side, top = 12.0, 2.3, 1.98, 0.24  # inches
+    figure = Figure(figsize=(width, height), dpi=120, facecolor="white")
+
+    def place(left: float, bottom: float, wide: float, high: float) -> Axes:
+        return figure.add_axes((left / width, bottom / height, wide / width, high / height))
+
+    for left, kind, title in ((0.05, "B", "phantom: bainite"), (6.1, "pearlite", "phantom: pearlite, never taught")):
+        row = demo.pick(kind)
+        base = height - top - side
+        show(place(left, base, side, side), demo.picture(row), title)
+        show(place(left + side + 0.08, base, side, side), demo.overlay(row), "where the classifier looked")
+        column = left + 2 * side + 0.24
+        verdict(place(column, base + 1.18, 1.6, side - 1.18 + 0.06), row)
+        bars(place(column, base, 1.6, 1.12), row, demo.classes)
+    return figure
+
+
+def gallery(demo: Demo) -> Figure:
+    """One phantom of each taught class, then the structures never taught."""
+    kinds = [*demo.classes, "pearlite", "ferrite", "inclusions", "defocused", "resin"]
+    figure = Figure(figsize=(10.4, 5.5), dpi=100, facecolor="white")
+    for k, kind in enumerate(kinds):
+        row = demo.pick(kind)
+        axes = figure.add_subplot(2, 4, k + 1)
+        show(
+            axes, demo.picture(row), f"{NAMES.get(kind, kind)}, {'taught' if kind in demo.classes else 'never taught'}"
+        )
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.95, wspace=0.03, hspace=0.1)
+    return figure
+
+
+def novelty(demo: Demo, rate: float) -> Figure:
+    """Novelty p-values of new specimens and of structures never taught."""
+    figure = Figure(figsize=(7.2, 2.2), dpi=110, facecolor="white")
+    axes = figure.add_subplot()
+    rng = np.random.default_rng(0)
+    for place, (name, rows, colour) in enumerate(
+        (
+            ("never taught", demo.table[demo.table["is_novel"]], REFERRED),
+            ("taught classes,\nnew specimens", demo.table[~demo.table["is_novel"]], TAUGHT),
+        )
+    ):
+        height = place + rng.uniform(-0.22, 0.22, len(rows))
+        axes.scatter(rows["novelty"].astype(float), height, s=16, alpha=0.7, color=colour, linewidths=0, label=name)
+    axes.axvline(rate, color=INK, linewidth=0.9, linestyle="--")
+    axes.text(rate * 1.08, 1.52, f"referred as novel below {rate:g}", fontsize=8, va="center")
+    axes.set_xscale("log")
+    axes.set_xlim(0.005, 1.3)
+    axes.set_ylim(-0.5, 1.75)
+    axes.set_yticks([0, 1], ["never taught", "taught classes,\nnew specimens"])
+    axes.set_xlabel("novelty p-value")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    return figure
+
+
+def attribution(demo: Demo) -> Figure:
+    """Micrograph and overlay, one of each class."""
+    figure = Figure(figsize=(9, 6), dpi=90, facecolor="white")
+    for k, kind in enumerate(demo.classes):
+        row = demo.pick(kind)
+        show(figure.add_subplot(2, 3, k + 1), demo.picture(row), NAMES.get(kind, kind))
+        show(figure.add_subplot(2, 3, k + 4), demo.overlay(row), f"evidence for {kind}")
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.95, wspace=0.03, hspace=0.1)
+    return figure
+
+
+def save(figure: Figure, name: str) -> None:
+    """Save as JPEG where micrographs are shown (small), else PNG."""
+    PICTURES.mkdir(exist_ok=True)
+    jpeg, png = {"pil_kwargs": {"quality": 86, "optimize": True}}, {"metadata": {"Software": None}}
+    figure.savefig(PICTURES / name, **(jpeg if name.endswith(".jpg") else png))
+
+
+def main() -> None:
+    """Draw everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--demo", type=Path, help="folder of an earlier `sorby demo`")
+    folder = parser.parse_args().demo
+    if folder is None:
+        from sorby.workflow.demonstration import demo_steel
+
+        folder = Path(tempfile.mkdtemp(prefix="sorby-pictures-")) / "demo"
+        demo_steel(folder)
+    matplotlib.rcParams.update(STYLE)
+    demo = Demo(folder)
+    rate = json.loads((folder / "run" / "run.json").read_text("utf-8"))["recipe"]["verdict"]["novelty_rate"]
+    save(first_screen(demo), "first-screen.jpg")
+    save(gallery(demo), "phantoms.jpg")
+    save(attribution(demo), "attribution.jpg")
+    save(novelty(demo, rate), "novelty.png")
+
+
+if __name__ == "__main__":
+    main()
