@@ -53,7 +53,9 @@ def write_listing(folder: Path, rows: pd.DataFrame) -> Path:
 def over_seeds(values: list[float]) -> dict[str, Any]:
     """Return mean, SD and the t interval over seeds, which share their images and are not independent."""
     entry = t_interval(np.array(values)).as_dict()
-    entry["method"] = f"{entry['method']}; seeds share the images"
+    entry["method"] = f"t over {len(values)} seeds, which share the images"
+    entry["seeds"] = entry.pop("folds")
+    entry.pop("note", None)
     return entry
 
 
