@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import platformdirs
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
@@ -123,12 +123,10 @@ def _read_checkpoint(path: Path) -> Tensors:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", "give the path of a .safetensors or .pth weight file") from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # torch's unpickler stumbles over a damaged file in any way it likes
+        if isinstance(error, UnpicklingError):
+            raise InputError(f"{path}: holds more than tensors, refused", "convert it to .safetensors first") from error
         raise InputError(f"{path}: not a readable weight file ({type(error).__name__})", "download it again") from error
-    except Exception as error:  # torch raises pickle.UnpicklingError for anything but plain tensors
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise InputError(f"{path}: holds more than tensors, refused", "convert it to .safetensors first") from error
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
