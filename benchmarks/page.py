@@ -83,15 +83,12 @@ printed label; the certain cells beside them show what the classifier itself is 
 
 def _finetune(r: Result) -> str:
     e = r["finetune"]
-    if "folds_done" in e:
-        head = f"{e['folds_done']} of 5 folds were completed ({e['n']} images tested); the rest was not run."
-    else:
-        head = f"All {e['n']} images tested once."
     return f"""### elpv, fine-tuned at native resolution
 
-{e["protocol"]} {head}
+{e["protocol"]} n = {e["n"]} test images.
 Accuracy {_percent(e["accuracy"])}, macro-F1 {_percent(e["macro_f1"])}; on certain labels
-{_percent(e["accuracy_certain"])}. {e.get("remark", "")}
+{_percent(e["accuracy_certain"])}, on uncertain ones {_percent(e["accuracy_uncertain"])}. Sets cover
+{_percent(e["set_coverage"])} (aim 95 %).
 """
 
 
