@@ -6,8 +6,9 @@ Module ids are not published, so the split is by image: cells of one module may 
 Published: 82.44 % (SVM), 88.42 % (CNN), Deitsch et al. 2019, one 75:25 split with extra weighting; later work up to
 about 94.5 %. The protocols differ.
 
-``--finetune FOLDER`` runs the fine-tuned regime at native resolution on one 80:20 split, ``--crossval`` beside it on all
-five folds. That takes a quarter of an hour a fold on two free cores; the same command resumes what was interrupted.
+``--finetune FOLDER > results/elpv_finetune.json`` runs the fine-tuned regime at native resolution on one 80:20 split,
+with ``--crossval`` on all five folds. It is not part of ``make bench``: a fold takes a quarter of an hour on two free
+cores. The same command resumes what was interrupted.
 """
 
 from __future__ import annotations
