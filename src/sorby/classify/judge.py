@@ -69,7 +69,7 @@ class Judge:
     rmds : RMDS
     novelty : NoveltyCalibration
     novelty_rate : float
-        Novelty p-values below it refer an image.
+        Novelty p-values up to it refer an image.
     pixel_sizes_um : tuple of float or None
         Smallest and largest pixel size of the taught images; None where unknown.
     """
@@ -111,7 +111,7 @@ class Judge:
         label_inside = np.take_along_axis(sets, probabilities.argmax(axis=1)[:, None], axis=1)[:, 0]
         low, high = self.pixel_sizes_um or (0.0, np.inf)
         flags = {
-            "novel": novelty < self.novelty_rate,
+            "novel": novelty <= self.novelty_rate,  # a p-value of alpha already has level alpha
             "set-several": size > 1,
             "set-empty": size == 0,
             "set-other": (size == 1) & ~label_inside,
@@ -175,8 +175,15 @@ def cross_fitted_judge(
         Specimens.
     section : VerdictSection
     pixel_sizes_um : tuple of float or None
+
+    Notes
+    -----
+    A class that lies in one fold only is unknown to that fold's head and detector. Its images stay among the scores
+    of the sets, which are held to cover them too; they say nothing of the temperature, nor of how strange an image
+    of a known class looks, and are left out of both.
     """
-    temperature = fit_temperature(fitted.cross_logits, labels)
+    taught = _class_was_taught(labels, fitted.folds)
+    temperature = fit_temperature(fitted.cross_logits[taught], labels[taught])
     probabilities = softmax(fitted.cross_logits, temperature)
     conformal = fit_conformal(
         probabilities,
@@ -188,8 +195,16 @@ def cross_fitted_judge(
         groups=groups,
     )
     strangeness, _ = cross_fit_rmds(features, labels, fitted.folds)
-    novelty = NoveltyCalibration.fit(strangeness, gen_score(probabilities), cross_fitted=True)
+    novelty = NoveltyCalibration.fit(strangeness[taught], gen_score(probabilities[taught]), cross_fitted=True)
     return Judge(temperature, conformal, RMDS.fit(features, labels), novelty, section.novelty_rate, pixel_sizes_um)
+
+
+def _class_was_taught(labels: npt.NDArray[np.intp], folds: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Whether the other folds hold images of each image's class, shape (n,); all True where that holds for none."""
+    inside = np.zeros((int(folds.max()) + 1, int(labels.max()) + 1), np.intp)
+    np.add.at(inside, (folds, labels), 1)
+    taught: npt.NDArray[np.bool_] = (inside.sum(axis=0) - inside)[folds, labels] > 0
+    return taught if taught.any() else np.ones_like(taught)
 
 
 def held_out_judge(

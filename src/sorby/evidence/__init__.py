@@ -67,7 +67,7 @@ from sorby.evidence.novelty import (
 )
 from sorby.evidence.scorecard import ClassScores, Scores, ranking_scores, score
 from sorby.evidence.selective import RiskCoverage, aurc_estimate, risk_coverage
-from sorby.evidence.set_coverage import coverage, describe_sets
+from sorby.evidence.set_coverage import coverage, describe_sets, share
 
 __all__ = [
     "RMDS",
@@ -127,6 +127,7 @@ __all__ = [
     "roc_auc",
     "row_percent",
     "score",
+    "share",
     "softmax",
     "specimen_index",
     "t_interval",

@@ -40,7 +40,7 @@ def coverage(
         Wilson for independent images, else bootstrap by specimen.
     """
     inside, codes = checked(np.asarray(sets, dtype=np.float64), labels)
-    return _share(inside[np.arange(codes.size), codes] > 0, groups, seed)
+    return share(inside[np.arange(codes.size), codes] > 0, groups, seed)
 
 
 def describe_sets(
@@ -73,14 +73,28 @@ def describe_sets(
     return {
         "coverage": coverage(inside, codes, groups, seed),
         "mean_size": bootstrap_estimate(float(size.mean()), samples, codes.size, n_groups),
-        "single": _share(size == 1, groups, seed),
-        "empty": _share(size == 0, groups, seed),
+        "single": share(size == 1, groups, seed),
+        "empty": share(size == 0, groups, seed),
         "per_class": per_class,
     }
 
 
-def _share(hit: BoolArray, groups: npt.ArrayLike | None, seed: int) -> Estimate:
-    """Share of images: Wilson if independent, bootstrap by specimen else, Wilson over specimens if flat."""
+def share(hit: BoolArray, groups: npt.ArrayLike | None = None, seed: int = 0) -> Estimate:
+    """Share of the images that something holds for, with a 95 % interval.
+
+    Parameters
+    ----------
+    hit : ndarray of bool, shape (N,)
+    groups : array_like, shape (N,), optional
+        Specimen of each image.
+    seed : int
+        Seed of the bootstrap by specimen.
+
+    Returns
+    -------
+    Estimate
+        Wilson for independent images, bootstrap by specimen else, Wilson over specimens where that is flat.
+    """
     index, n_groups = specimen_index(groups, hit.size)
     if n_groups == hit.size:
         return proportion(int(hit.sum()), hit.size)

@@ -15,9 +15,9 @@ from sorby.evidence import (
     Scores,
     calibration_report,
     describe_sets,
-    proportion,
     risk_coverage,
     score,
+    share,
 )
 
 OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "cohen_kappa", "auroc", "average_precision")
@@ -38,7 +38,7 @@ class Assessment:
     selective : dict
         Risk-coverage curve and its area.
     referred : dict
-        Share of images referred, with its interval.
+        Share of images referred, with its interval by specimen.
     """
 
     classes: tuple[str, ...]
@@ -95,14 +95,14 @@ def assess(
     report = calibration_report(p, labels, groups, seed=seed)
     curve = report.pop("reliability")
     selective = risk_coverage(confidence, correct)
-    referred = int(sum(bool(reasons) for reasons in verdicts.reasons))
+    referred = np.array([bool(reasons) for reasons in verdicts.reasons])
     return Assessment(
         classes,
         score(labels, p, len(classes), groups, seed),
         {**plain(report), "reliability": curve.as_dict()},
         plain(describe_sets(verdicts.sets, labels, groups, seed)),
         selective.as_dict(),
-        proportion(referred, len(labels)).as_dict(),
+        share(referred, groups, seed).as_dict(),
     )
 
 

@@ -57,7 +57,7 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
         training_data=TrainingData(
             fingerprint=plan.corpus.fingerprint(),
             n=len(plan.labels),
-            n_specimens=None if plan.groups is None else len(np.unique(plan.groups)),
+            n_specimens=None if plan.specimens is None else len(np.unique(plan.specimens)),
         ),
         metrics=assessment.overall(),
         licence="as the training images allow; state it with the bundle",

@@ -12,6 +12,7 @@ from sorby.backbone.runtime import Device
 from sorby.classify import Classifier, Verdict, Verdicts
 from sorby.corpus import Corpus
 from sorby.errors import InputError, Quarantined
+from sorby.evidence import share
 from sorby.files import atomic_write, write_json
 from sorby.progress import bar
 from sorby.workflow.assessment import OVERALL, assess, verdict_table
@@ -84,7 +85,7 @@ def evaluate(
     assessment = assess(labels, verdicts, classifier.classes, groups, seed)
     result = {
         **assessment.as_dict(),
-        "per_group": _per_group(corpus, labels, verdicts),
+        "per_group": _per_group(corpus, labels, verdicts, seed),
         "bundle_sha256": opened.sha256,
         "warnings": warnings,
         "quarantined": [entry.as_dict() for entry in [*source.quarantined, *quarantined]],
@@ -123,10 +124,9 @@ def _judge(classifier: Classifier, corpus: Corpus, device: Device) -> tuple[list
     return kept, Verdicts(probabilities, sets, novelty, [verdict.reasons for verdict in found]), quarantined
 
 
-def _per_group(corpus: Corpus, labels: np.ndarray[Any, Any], verdicts: Verdicts) -> dict[str, Any]:
-    """Return the accuracy for each value of each recorded condition, with its Wilson interval."""
-    from sorby.evidence import proportion
-
+def _per_group(corpus: Corpus, labels: np.ndarray[Any, Any], verdicts: Verdicts, seed: int) -> dict[str, Any]:
+    """Return the accuracy for each value of each recorded condition, with its interval by specimen."""
+    groups = corpus.groups
     correct = verdicts.probabilities.argmax(axis=1) == labels
     found: dict[str, Any] = {}
     for column in _GROUP_COLUMNS:
@@ -136,7 +136,7 @@ def _per_group(corpus: Corpus, labels: np.ndarray[Any, Any], verdicts: Verdicts)
         if values.nunique() > _MOST_GROUPS:
             continue
         found[column] = {
-            value: proportion(int(correct[rows].sum()), len(rows)).as_dict()
+            value: share(correct[rows], None if groups is None else groups[rows], seed).as_dict()
             for value, rows in sorted(values.groupby(values).indices.items())
         }
     return found

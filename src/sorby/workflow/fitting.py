@@ -102,10 +102,10 @@ class FrozenTrainer:
         rows = np.sort(np.concatenate([train, validation]))
         plan, recipe = self.plan, self.recipe
         labels, groups = plan.labels[rows], _inner_groups(plan, rows)
-        folds = splits.kfold(labels, recipe.head.folds, groups=groups, seed=recipe.seed)
+        folds = splits.kfold(plan.names[rows], recipe.head.folds, groups=groups, seed=recipe.seed)
         features = self._features[rows]
         fitted = fit_head(features, labels, len(plan.classes), folds, recipe.head, recipe.balance, recipe.seed)
-        judge = cross_fitted_judge(fitted, features, labels, groups, recipe.verdict, plan.pixel_sizes_um)
+        judge = cross_fitted_judge(fitted, features, labels, groups, recipe.verdict, _range_um(plan, rows))
         graph = LinearOnStages(self._extractor.graph, fitted.head)
         classifier = Classifier(
             graph, "frozen", plan.classes, plan.preprocessing, fitted.head, fitted.fold_heads, judge
@@ -181,7 +181,7 @@ class FinetuneTrainer:
         plan, recipe = self.plan, self.recipe
         share = recipe.finetune.calibration_fraction
         parts = splits.holdout(
-            plan.labels[train], (1 - share, share), groups=_inner_groups(plan, train), seed=recipe.seed,
+            plan.names[train], (1 - share, share), groups=_inner_groups(plan, train), seed=recipe.seed,
             names=("train", "calibration"),
         )  # fmt: skip
         taught, held = train[parts == "train"], train[parts == "calibration"]
@@ -204,7 +204,7 @@ class FinetuneTrainer:
             (held_features, plan.labels[held], head(held_features)),
             _inner_groups(plan, held),
             recipe.verdict,
-            plan.pixel_sizes_um,
+            _range_um(plan, np.concatenate([taught, held])),
         )
         classifier = Classifier(done.network, "finetune", plan.classes, p, head, None, judge, onnx)
         notes = {
@@ -254,6 +254,16 @@ def _pixel_sizes(plan: Plan, rows: Rows) -> npt.NDArray[np.float64]:
         return np.full(len(rows), np.nan)
     sizes: npt.NDArray[np.float64] = plan.corpus.table["pixel_size_um"].to_numpy(np.float64)[rows]
     return sizes
+
+
+def _range_um(plan: Plan, rows: Rows) -> tuple[float, float] | None:
+    """Return the smallest and largest pixel size of the taught rows, None where none is known.
+
+    Not of the whole corpus: test images would then never lie outside it.
+    """
+    sizes = _pixel_sizes(plan, rows)
+    known = sizes[np.isfinite(sizes)]
+    return (float(known.min()), float(known.max())) if len(known) else None
 
 
 def make_trainer(plan: Plan, recipe: Recipe, state_folder: Path, device: Device) -> FrozenTrainer | FinetuneTrainer:

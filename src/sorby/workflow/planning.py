@@ -32,8 +32,6 @@ class Plan:
     groups : ndarray or None
         Specimen of each row; None where images are split singly.
     preprocessing : Preprocessing
-    pixel_sizes_um : tuple of float or None
-        Smallest and largest known pixel size.
     decisions : list of str
         One sentence for each thing decided from the data.
     warnings : list of str
@@ -45,7 +43,6 @@ class Plan:
     labels: Codes
     groups: npt.NDArray[Any] | None
     preprocessing: Preprocessing
-    pixel_sizes_um: tuple[float, float] | None
     decisions: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -54,9 +51,29 @@ class Plan:
         """Whether specimens are kept whole."""
         return self.groups is not None
 
+    @property
+    def names(self) -> npt.NDArray[np.str_]:
+        """Class of each row by name, for splits, whose warnings name classes."""
+        return np.array(self.classes)[self.labels]
 
-def make_plan(corpus: Corpus, recipe: Recipe) -> Plan:
+    @property
+    def specimens(self) -> npt.NDArray[Any] | None:
+        """Specimen of each row where the corpus names them, also where a split by image was asked for.
+
+        Intervals resample specimens however the images were split.
+        """
+        return self.corpus.groups
+
+
+def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | None = None) -> Plan:
     """Resolve everything that a recipe leaves to the data.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    recipe : Recipe
+    preprocessing : Preprocessing, optional
+        What the images were prepared by already; decided from the corpus where absent.
 
     Raises
     ------
@@ -102,8 +119,7 @@ def make_plan(corpus: Corpus, recipe: Recipe) -> Plan:
         classes,
         labels,
         groups,
-        _preprocessing(usable, recipe, decisions),
-        _pixel_sizes(usable),
+        preprocessing or _preprocessing(usable, recipe, decisions),
         decisions,
         warnings,
     )
@@ -145,10 +161,3 @@ def _preprocessing(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Prep
         height, width = mode_size(sizes) if section.sizing == "mode" else mean_size(sizes)
         decisions.append(f"size {height} x {width} px: the {section.sizing} of the corpus")
     return Preprocessing(height=height, width=width, colour=colour, sizing=sizing, intensity=section.intensity)
-
-
-def _pixel_sizes(corpus: Corpus) -> tuple[float, float] | None:
-    if "pixel_size_um" not in corpus.table:
-        return None
-    known = corpus.table["pixel_size_um"].dropna()
-    return (float(known.min()), float(known.max())) if len(known) else None

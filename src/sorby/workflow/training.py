@@ -45,8 +45,7 @@ class Ready:
     plan : Plan
         Only the rows whose images could be read.
     trainer : FrozenTrainer or FinetuneTrainer
-    rows : ndarray of int
-        The trainer's row of each row of the plan.
+        Holds features or pixels of the same rows.
     quarantined : list of Quarantined
     heard : list of str
         What opening and reading the data warned of.
@@ -74,10 +73,13 @@ def prepare(data: Path | str | Corpus, recipe: Recipe, state: Path, device: Devi
     with noting(heard):
         trainer = make_trainer(plan, recipe, state, device)
         kept, quarantined = trainer.read_images(plan.corpus.paths(), list(plan.corpus.table["sha256"]))
+    if not len(kept):
+        raise InputError(
+            f"none of {len(plan.labels)} images could be read ({quarantined[0].reason})", "check the files"
+        )
     if len(kept) < len(plan.labels):
-        survivors = make_plan(plan.corpus.take(kept), recipe)
-        trainer.keep(survivors, kept)
-        plan = replace(survivors, preprocessing=plan.preprocessing)
+        plan = make_plan(plan.corpus.take(kept), recipe, plan.preprocessing)
+        trainer.keep(plan, kept)
     return Ready(plan, trainer, [*opened.quarantined, *quarantined], heard)
 
 
@@ -120,14 +122,16 @@ def train(
     ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
     with noting(plan.warnings):
-        parts = splits.holdout(plan.labels, recipe.split.fractions, groups=plan.groups, seed=recipe.seed)
+        parts = splits.holdout(plan.names, recipe.split.fractions, groups=plan.groups, seed=recipe.seed)
     rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
     if not len(rows["test"]):
         raise InputError("the test part is empty: too few specimens", "add specimens, or use sorby crossval")
     with noting(plan.warnings):
         fit = trainer.fit(rows["train"], rows["val"], "train")
     verdicts = trainer.verdicts(fit, rows["test"])
-    assessment = assess(plan.labels[rows["test"]], verdicts, plan.classes, _of(plan.groups, rows["test"]), recipe.seed)
+    assessment = assess(
+        plan.labels[rows["test"]], verdicts, plan.classes, _of(plan.specimens, rows["test"]), recipe.seed
+    )
     bundle = write_bundle(out / "bundle.sorby", fit, describe(fit, plan, recipe, assessment, recipe.name))
     plan = replace(plan, corpus=plan.corpus.with_split(parts, describe=f"holdout {recipe.split.fractions}"))
     table = verdict_table(plan.corpus.table.iloc[rows["test"]], verdicts, plan.classes, "test")
@@ -219,7 +223,7 @@ def crossval(
     ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
     with noting(plan.warnings):
-        fold = splits.kfold(plan.labels, n_folds, groups=plan.groups, seed=recipe.seed)
+        fold = splits.kfold(plan.names, n_folds, groups=plan.groups, seed=recipe.seed)
     n_folds = int(fold.max()) + 1
     tables, histories, per_fold = [], [], []
     parts: list[tuple[Rows, Verdicts]] = []
@@ -289,7 +293,7 @@ def _validation(trainer: FrozenTrainer | FinetuneTrainer, plan: Plan, rest: Rows
     if share == 0:
         raise InputError("fine-tuning needs a validation part", "--set split.fractions='[.64,.16,.2]'")
     parts = splits.holdout(
-        plan.labels[rest], (1 - share, share), groups=_of(plan.groups, rest), seed=recipe.seed, names=("train", "val")
+        plan.names[rest], (1 - share, share), groups=_of(plan.groups, rest), seed=recipe.seed, names=("train", "val")
     )
     return rest[parts == "train"], rest[parts == "val"]
 
@@ -303,4 +307,4 @@ def _pooled(parts: list[tuple[Rows, Verdicts]], plan: Plan, recipe: Recipe) -> A
         np.concatenate([verdicts.novelty for _, verdicts in parts]),
         [reasons for _, verdicts in parts for reasons in verdicts.reasons],
     )
-    return assess(plan.labels[rows], together, plan.classes, _of(plan.groups, rows), recipe.seed)
+    return assess(plan.labels[rows], together, plan.classes, _of(plan.specimens, rows), recipe.seed)
