@@ -93,3 +93,11 @@ def test_a_fault_of_our_own_is_not_taken_for_a_bad_file() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(stream(range(3), broken, Doubling()))
+
+
+def test_a_stream_left_early_leaves_the_runtime_free_for_the_next() -> None:
+    runtime = Doubling(slots=3)
+    stopped = stream(range(40), _pixels, runtime)
+    assert next(stopped)[0] == 0
+    stopped.close()
+    assert [item for item, _ in stream(range(9), _pixels, runtime)] == list(range(9))

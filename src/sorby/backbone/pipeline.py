@@ -57,6 +57,13 @@ class _Batches(Generic[Item]):
                 yield item, tuple(output[row] for output in outputs)
                 row += 1
 
+    def drop(self) -> None:
+        """Wait for the batches under way and forget them, so that the runtime is free for the next stream."""
+        while self._under_way:
+            slot, _ = self._under_way.popleft()
+            if slot >= 0:
+                self._runtime.finish(slot)
+
     def __bool__(self) -> bool:
         return bool(self._under_way)
 
@@ -116,20 +123,23 @@ def stream(
     members: list[tuple[Item, SorbyError | None]] = []
     images: list[Uint8Image] = []
     look_ahead = _LOOK_AHEAD * runtime.batch_size
-    for item, image in prepared(items, prepare, look_ahead):
-        if isinstance(image, SorbyError):
-            members.append((item, image))
-        else:
-            members.append((item, None))
-            images.append(image)
-        if len(images) == runtime.batch_size or len(members) == look_ahead:  # bad files do not pile up either
+    try:
+        for item, image in prepared(items, prepare, look_ahead):
+            if isinstance(image, SorbyError):
+                members.append((item, image))
+            else:
+                members.append((item, None))
+                images.append(image)
+            if len(images) == runtime.batch_size or len(members) == look_ahead:  # bad files do not pile up either
+                if batches.full:
+                    yield from batches.finish()
+                batches.start(members, images)
+                members, images = [], []
+        if members:
             if batches.full:
                 yield from batches.finish()
             batches.start(members, images)
-            members, images = [], []
-    if members:
-        if batches.full:
+        while batches:
             yield from batches.finish()
-        batches.start(members, images)
-    while batches:
-        yield from batches.finish()
+    finally:  # whoever takes only the first outcomes leaves batches under way
+        batches.drop()
