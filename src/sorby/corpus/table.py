@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,16 +86,13 @@ class Corpus:
 
     def paths(self) -> list[Path]:
         """Return the absolute path of every image."""
-        return [Path(os.path.normpath(self.root / PurePosixPath(path))) for path in self.table["path"]]
+        return [Path(os.path.normpath(self.root / path)) for path in self.table["path"]]
 
     def masks(self) -> list[Path | None]:
         """Return the absolute path of every image's mask, None where it has none."""
         if "mask" not in self.table:
             return [None] * len(self.table)
-        return [
-            None if pd.isna(mask) else Path(os.path.normpath(self.root / PurePosixPath(mask)))
-            for mask in self.table["mask"]
-        ]
+        return [None if pd.isna(mask) else Path(os.path.normpath(self.root / mask)) for mask in self.table["mask"]]
 
     def changed_files(self) -> list[Quarantined]:
         """Return the images that are absent or no longer what they were when the corpus was built."""
