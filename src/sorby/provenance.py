@@ -28,7 +28,7 @@ _PACKAGES = (
 
 
 def git_state(folder: Path | str = ".") -> dict[str, Any] | None:
-    """Return commit and dirtiness of the checkout that tracks *folder*, or None outside one."""
+    """Return commit and dirtiness (None where unknown) of the checkout that tracks *folder*, or None outside one."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -45,7 +45,8 @@ def git_state(folder: Path | str = ".") -> dict[str, Any] | None:
     commit = ask("rev-parse", "HEAD")
     if commit is None or ask("ls-files", "--error-unmatch", ".") is None:
         return None
-    return {"commit": commit, "dirty": bool(ask("status", "--porcelain"))}
+    status = ask("status", "--porcelain")
+    return {"commit": commit, "dirty": None if status is None else bool(status)}
 
 
 def versions() -> dict[str, str]:

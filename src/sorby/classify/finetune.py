@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def finetune(
     Raises
     ------
     InputError
-        The folder holds the checkpoint of another training.
+        The folder holds the checkpoint of another training, or the training diverges.
     """
     identity = fingerprint(recipe, train, validation)
     training = _Training(recipe, n_classes, train, device)
@@ -219,6 +220,11 @@ def finetune(
         if recipe.finetune.patience and epoch - 1 - best_epoch >= recipe.finetune.patience:
             break
         train_loss = training.run_epoch(epoch)
+        if not math.isfinite(train_loss):
+            raise InputError(
+                f"epoch {epoch + 1}: the training loss is no longer a number",
+                "a lower rate, e.g. --set finetune.learning_rate=1e-4, or --set finetune.precision=fp32",
+            )
         scores = _validate(training, validation, n_classes)
         history.append({"epoch": epoch, "train_loss": train_loss, **scores})
         now = {key: value.detach().clone() for key, value in training.plain_network.state_dict().items()}
