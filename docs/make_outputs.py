@@ -20,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OUTPUTS = HERE / "outputs"
+README = HERE.parent / "README.md"
 
 #: Output file -> commands whose output it holds, in the order in which they are run.
 STEPS: dict[str, list[str]] = {
@@ -111,6 +112,15 @@ def run(command: str, work: Path) -> str:
     return f"$ {command}\n{text.strip()}{ending}\n"
 
 
+def keep(file: Path, text: str) -> None:
+    """Write an output, and put it into the README where that quotes the earlier one."""
+    earlier = file.read_text("utf-8").rstrip() if file.exists() else ""
+    file.write_text(text, encoding="utf-8", newline="\n")
+    readme = README.read_text("utf-8")
+    if earlier and earlier in readme:
+        README.write_text(readme.replace(earlier, text.rstrip()), encoding="utf-8", newline="\n")
+
+
 def main() -> None:
     """Run all steps, or those named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,7 +134,7 @@ def main() -> None:
         if name == "tampered":
             tamper(work)
         text = "".join(run(command, work) for command in STEPS[name])
-        (OUTPUTS / f"{name}.txt").write_text(text, encoding="utf-8", newline="\n")
+        keep(OUTPUTS / f"{name}.txt", text)
         sys.stderr.write(text)
         if name == "demo":
             arrange(work)
