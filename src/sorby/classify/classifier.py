@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -27,6 +28,7 @@ from sorby.micrograph import Micrograph, read
 KIND = "classifier"
 Regime = Literal["frozen", "finetune"]
 _GRAPH = "model.onnx"
+_TAUGHT = "taught.sha256"
 _VERDICTS_AT_ONCE = 64
 
 Features = npt.NDArray[np.float32]
@@ -61,6 +63,11 @@ class LogitsOnly(nn.Module):
             pooled = torch.cat([statistics(each) for each in self.graph.features.maps(images)], dim=1)
             return cast(torch.Tensor, self.graph.head(pooled))
         return cast(torch.Tensor, self.graph(images)[0])
+
+
+def short_hashes(hashes: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Return the first 64 bits of SHA-256 hashes given as hexadecimal text."""
+    return np.array([int(text[:16], 16) for text in hashes], np.uint64)
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class _Job:
     """An image file on its way, and what reading it tells besides its pixels."""
 
     path: Path
-    pixel_size_um: float | None = None
+    pixel_size_um: float | None = None  # as given, then as read
     scale_source: str = "none"
     notes: tuple[str, ...] = ()
 
@@ -131,6 +138,10 @@ class Classifier:
     judge : Judge
     onnx : bytes, optional
         The graph, where it was exported before.
+    runtime : Runtime, optional
+        What runs the graph, where it was made before.
+    taught : ndarray of uint64, shape (n,), optional
+        First 64 bits of the SHA-256 of every image file that taught, chose or calibrated anything.
     """
 
     def __init__(
@@ -143,12 +154,16 @@ class Classifier:
         fold_heads: Linear | None,
         judge: Judge,
         onnx: bytes | None = None,
+        runtime: Runtime | None = None,
+        taught: npt.NDArray[np.uint64] | None = None,
     ) -> None:
         self.graph = graph.eval()
         self.regime, self.classes, self.preprocessing = regime, classes, preprocessing
         self.head, self.fold_heads, self.judge = head, fold_heads, judge
+        self.taught = np.empty(0, np.uint64) if taught is None else taught
         self._onnx = onnx
-        self._runtime: Runtime | None = None
+        self._runtime = runtime
+        self._made_for: tuple[str, Precision] = ("cuda" if isinstance(runtime, TorchRuntime) else "cpu", "auto")
 
     # -- running ------------------------------------------------------------------------------------------
 
@@ -160,13 +175,18 @@ class Classifier:
         return self._onnx
 
     def runtime(self, device: Device = "auto", precision: Precision = "auto") -> Runtime:
-        """Return what runs the graph: torch on CUDA, OpenVINO otherwise. Made once."""
-        if self._runtime is None:
+        """Return what runs the graph: torch on CUDA, OpenVINO otherwise.
+
+        Made once; again where another device or precision is asked for by name.
+        """
+        asked = (resolve_device(device), precision)
+        if self._runtime is None or (asked != self._made_for and (device, precision) != ("auto", "auto")):
             p = self.preprocessing
-            if resolve_device(device) == "cuda":
+            if asked[0] == "cuda":
                 self._runtime = TorchRuntime(self.graph, device="cuda", precision=precision)
             else:
                 self._runtime = OpenVINORuntime(self.onnx(), (p.height, p.width, p.channels), precision=precision)
+            self._made_for = asked
         return self._runtime
 
     def judge_features(self, features: Features, pixel_size_um: npt.NDArray[np.float64] | None = None) -> Verdicts:
@@ -175,13 +195,17 @@ class Classifier:
         fold_logits = None if self.fold_heads is None else self.fold_heads(features)
         return self.judge.judge(self.head(features), fold_logits, features, sizes)
 
+    def was_taught(self, hashes: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """Say for each image file, by its SHA-256, whether this classifier was made from it."""
+        return np.isin(short_hashes(hashes), self.taught)
+
     def inspect(
         self,
         paths: Iterable[Path],
         *,
         device: Device = "auto",
         precision: Precision = "auto",
-        pixel_size_um: float | None = None,
+        pixel_size_um: float | Iterable[float | None] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Verdict | Quarantined]:
         """Give a verdict on each image file, in order, in constant memory.
@@ -190,8 +214,8 @@ class Classifier:
         ----------
         paths : iterable of Path
             Consumed lazily.
-        pixel_size_um : float, optional
-            Scale of every image, overriding what the files say.
+        pixel_size_um : float or iterable of float or None, optional
+            Scale of every image, or of each, overriding what the files say.
         progress : callable, optional
             Called with the number of images just finished.
 
@@ -202,13 +226,14 @@ class Classifier:
         """
 
         def prepare(job: _Job) -> Uint8Image:
-            micrograph = read(job.path, pixel_size_um=pixel_size_um)
+            micrograph = read(job.path, pixel_size_um=job.pixel_size_um)
             scale = micrograph.scale
             job.pixel_size_um, job.scale_source, job.notes = scale.pixel_size_um, scale.source, micrograph.notes
             return self.preprocessing.prepare(micrograph)
 
         waiting: list[tuple[_Job, Features | SorbyError]] = []
-        jobs = (_Job(Path(path)) for path in paths)
+        sizes = pixel_size_um if isinstance(pixel_size_um, Iterable) else repeat(pixel_size_um)
+        jobs = (_Job(Path(path), size) for path, size in zip(paths, sizes))  # noqa: B905 - sizes may be endless
         for job, outcome in stream(jobs, prepare, self.runtime(device, precision)):
             waiting.append((job, outcome if isinstance(outcome, SorbyError) else outcome[1]))
             if len(waiting) >= _VERDICTS_AT_ONCE:
@@ -260,7 +285,7 @@ class Classifier:
     def tensors(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
         """Return the tensor files of the bundle: ``weights`` and ``calibration``."""
         weights = {key: value.detach().cpu().numpy() for key, value in self.graph.state_dict().items()}
-        calibration = self.judge.as_arrays()
+        calibration = self.judge.as_arrays() | {_TAUGHT: self.taught}
         if self.fold_heads is not None:
             calibration |= {"fold_heads.weight": self.fold_heads.weight, "fold_heads.bias": self.fold_heads.bias}
         return {"weights": weights, "calibration": calibration}
@@ -316,6 +341,7 @@ class Classifier:
         fold_heads = None
         if "fold_heads.weight" in calibration:
             fold_heads = Linear(calibration.pop("fold_heads.weight"), calibration.pop("fold_heads.bias"))
+        taught = calibration.pop(_TAUGHT, None)
         sizes = description.novelty.get("pixel_sizes_um")
         judge = Judge.from_arrays(
             calibration,
@@ -324,7 +350,7 @@ class Classifier:
             (float(sizes[0]), float(sizes[1])) if isinstance(sizes, list) else None,  # type: ignore[arg-type]
         )
         classes = tuple(description.classes)
-        return cls(graph, regime, classes, preprocessing, head, fold_heads, judge, bundle.read(_GRAPH))
+        return cls(graph, regime, classes, preprocessing, head, fold_heads, judge, bundle.read(_GRAPH), taught=taught)
 
 
 def load_bundle(bundle: OpenBundle, device: str) -> Classifier:

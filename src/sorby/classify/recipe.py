@@ -77,8 +77,9 @@ class SplitSection(Section):
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> SplitSection:
-        if abs(sum(self.fractions) - 1) > 1e-6 or min(self.fractions) < 0 or self.fractions[2] <= 0:
-            raise ValueError("fractions must be three shares of 1 with a test part above 0")
+        train, validation, test = self.fractions
+        if abs(train + validation + test - 1) > 1e-6 or validation < 0 or min(train, test) <= 0:
+            raise ValueError("fractions must be three shares of 1 with train and test parts above 0")
         return self
 
 

@@ -20,6 +20,7 @@ def _show(result: dict[str, Any]) -> str:
         f"{result['referred']} referred to a person" + (f" ({reasons})" if reasons else ""),
         f"verdicts  {result['verdicts']}",
         f"{result['images_per_s']:.0f} images/s",
+        *(f"note      {line}" for line in result["warnings"]),
     ]
     return "\n".join(lines)
 

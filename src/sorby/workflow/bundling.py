@@ -39,7 +39,11 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
             "weights_source": fit.backbone["source"],
             **classifier.backbone_section,
         },
-        calibration={"temperature": judge.temperature, "calibrated_on": fit.notes["calibrated_on"]},
+        calibration={
+            "temperature": judge.temperature,
+            "calibrated_on": fit.notes["calibrated_on"],
+            "runtime": fit.notes["runtime"],
+        },
         conformal={
             "form": "CV+" if isinstance(conformal, CrossConformal) else "split",
             "method": conformal.method,

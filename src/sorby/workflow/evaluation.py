@@ -74,8 +74,8 @@ def evaluate(
         raise InputError(
             f"{data}: no image has a label of this bundle", f"its classes: {', '.join(classifier.classes)}"
         )
-    if _seen_in_training(corpus, opened.description.training_data):
-        warnings.append("these are the images the bundle was trained on: the figures are too good")
+    if taught := int(classifier.was_taught(corpus.table["sha256"]).sum()):
+        warnings.append(f"{taught} of {len(corpus)} images are ones the bundle was trained on: the figures are too good")
     kept, verdicts, quarantined = _judge(classifier, corpus, device)
     corpus = corpus.take(kept)
     labels = np.array([classifier.classes.index(str(name)) for name in corpus.labels], np.intp)
@@ -100,8 +100,10 @@ def evaluate(
     return result
 
 
-def _seen_in_training(corpus: Corpus, training_data: Any) -> bool:
-    return training_data is not None and training_data.fingerprint == corpus.fingerprint()
+def _sizes_um(corpus: Corpus) -> list[float | None]:
+    """Return the pixel size that the corpus states for each image, as training took it."""
+    stated = corpus.table.get("pixel_size_um", pd.Series(np.nan, corpus.table.index)).to_numpy(np.float64)
+    return [float(size) if np.isfinite(size) and size > 0 else None for size in stated]
 
 
 def _judge(classifier: Classifier, corpus: Corpus, device: Device) -> tuple[list[int], Verdicts, list[Quarantined]]:
@@ -110,7 +112,8 @@ def _judge(classifier: Classifier, corpus: Corpus, device: Device) -> tuple[list
     found: list[Verdict] = []
     quarantined: list[Quarantined] = []
     with bar("evaluating", len(corpus)) as advance:
-        for k, outcome in enumerate(classifier.inspect(corpus.paths(), device=device, progress=advance)):
+        outcomes = classifier.inspect(corpus.paths(), device=device, pixel_size_um=_sizes_um(corpus), progress=advance)
+        for k, outcome in enumerate(outcomes):
             if isinstance(outcome, Quarantined):
                 quarantined.append(outcome)
             else:

@@ -17,9 +17,9 @@ from sorby.backbone import FeatureExtractor
 from sorby.backbone import load as load_backbone
 from sorby.backbone.architecture import Backbone, to_onnx
 from sorby.backbone.pipeline import prepared
-from sorby.backbone.runtime import Device, OpenVINORuntime, Runtime, run
+from sorby.backbone.runtime import Device, OpenVINORuntime, Runtime, TorchRuntime, resolve_device, run
 from sorby.classify import Classifier, Recipe, Verdicts
-from sorby.classify.classifier import LinearOnStages
+from sorby.classify.classifier import LinearOnStages, short_hashes
 from sorby.classify.finetune import Part, finetune
 from sorby.classify.judge import cross_fitted_judge, held_out_judge
 from sorby.classify.linear_head import Linear, fit_head
@@ -108,8 +108,9 @@ class FrozenTrainer:
         judge = cross_fitted_judge(fitted, features, labels, groups, recipe.verdict, _range_um(plan, rows))
         graph = LinearOnStages(self._extractor.graph, fitted.head)
         classifier = Classifier(
-            graph, "frozen", plan.classes, plan.preprocessing, fitted.head, fitted.fold_heads, judge
-        )
+            graph, "frozen", plan.classes, plan.preprocessing, fitted.head, fitted.fold_heads, judge,
+            taught=_hashes(plan, rows),
+        )  # fmt: skip
         notes = {
             "c": fitted.c,
             "head_trials": fitted.trials,
@@ -197,7 +198,9 @@ class FinetuneTrainer:
         p = plan.preprocessing
         shape = (p.height, p.width, p.channels)
         onnx = to_onnx(done.network, *shape, ("logits", "features"))
-        runtime = OpenVINORuntime(onnx, shape)
+        # Calibrated by the runtime that judges: bf16 on a GPU and on a CPU differ in the last digits.
+        cuda = resolve_device(self._device) == "cuda"
+        runtime: Runtime = TorchRuntime(done.network, device="cuda") if cuda else OpenVINORuntime(onnx, shape)
         taught_features, held_features = self._embed(runtime, taught), self._embed(runtime, held)
         judge = held_out_judge(
             (taught_features, plan.labels[taught]),
@@ -206,12 +209,16 @@ class FinetuneTrainer:
             recipe.verdict,
             _range_um(plan, np.concatenate([taught, held])),
         )
-        classifier = Classifier(done.network, "finetune", plan.classes, p, head, None, judge, onnx)
+        used = np.concatenate([train, validation])
+        classifier = Classifier(
+            done.network, "finetune", plan.classes, p, head, None, judge, onnx, runtime, _hashes(plan, used)
+        )
         notes = {
             "history": done.history,
             "best_epoch": done.best_epoch,
             "resumed_from_epoch": done.resumed_from,
             "calibrated_on": f"{len(held)} images that neither training nor early stopping saw",
+            "runtime": f"{runtime.name} {runtime.precision}",
         }
         return Fit(classifier, _backbone_facts(done.backbone), notes)
 
@@ -254,6 +261,10 @@ def _pixel_sizes(plan: Plan, rows: Rows) -> npt.NDArray[np.float64]:
         return np.full(len(rows), np.nan)
     sizes: npt.NDArray[np.float64] = plan.corpus.table["pixel_size_um"].to_numpy(np.float64)[rows]
     return sizes
+
+
+def _hashes(plan: Plan, rows: Rows) -> npt.NDArray[np.uint64]:
+    return np.sort(short_hashes(plan.corpus.table["sha256"].to_numpy()[rows]))
 
 
 def _range_um(plan: Plan, rows: Rows) -> tuple[float, float] | None:

@@ -34,6 +34,7 @@ class Tally:
     labels: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     referred: int = 0
+    unscaled: int = 0
     quarantined: list[Quarantined] = field(default_factory=list)
 
     @property
@@ -46,6 +47,7 @@ class Tally:
         self.labels[verdict.label] += 1
         self.reasons.update(verdict.reasons)
         self.referred += verdict.referred
+        self.unscaled += verdict.pixel_size_um is None
 
 
 def gather(paths: Sequence[Path]) -> list[Path]:
@@ -117,8 +119,8 @@ def inspect(
     Returns
     -------
     dict
-        ``verdicts`` (the CSV), ``n``, ``referred``, ``images_per_s``, ``labels``, ``reasons``, ``quarantined``,
-        ``bundle_sha256``, ``signature``.
+        ``verdicts`` (the CSV), ``n``, ``referred``, ``images_per_s``, ``labels``, ``reasons``, ``warnings``,
+        ``quarantined``, ``bundle_sha256``, ``signature``.
 
     Raises
     ------
@@ -171,11 +173,22 @@ def _summary(target: Path, tally: Tally, seconds: float, opened: OpenBundle, cla
         "labels": dict(tally.labels.most_common()),
         "reasons": dict(tally.reasons.most_common()),
         "images_per_s": (tally.n + len(tally.quarantined)) / max(seconds, 1e-9),
+        "warnings": _warnings(tally, classifier),
         "quarantined": [entry.as_dict() for entry in tally.quarantined],
         "bundle_sha256": opened.sha256,
         "signature": str(opened.signature),
         "runtime": f"{runtime.name} {runtime.precision}",
     }
+
+
+def _warnings(tally: Tally, classifier: Classifier) -> list[str]:
+    """Say what could not be checked: what the calibration does not suffice for, and scales that nobody stated."""
+    found = classifier.judge.limits()
+    if tally.unscaled and classifier.judge.pixel_sizes_um is not None:
+        found.append(
+            f"{tally.unscaled} of {tally.n} images state no pixel size: it was not compared with the taught ones"
+        )
+    return found
 
 
 def _explained(

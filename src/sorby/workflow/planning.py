@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorby.backbone import Preprocessing
-from sorby.classify.recipe import Recipe
+from sorby.classify.recipe import FinetuneSection, HeadSection, Recipe
 from sorby.corpus import Corpus
 from sorby.errors import InputError
 from sorby.micrograph import mean_size, mode_size
@@ -100,7 +100,7 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
             "add images of it or exclude the class",
         )
     decisions: list[str] = []
-    warnings: list[str] = []
+    warnings = _without_effect(recipe)
     groups = _groups(usable, recipe, decisions, warnings)
     if recipe.balance.corrects_twice:
         warnings.append(
@@ -123,6 +123,18 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
         decisions,
         warnings,
     )
+
+
+def _without_effect(recipe: Recipe) -> list[str]:
+    """Name the settings that a recipe makes and its regime does not use."""
+    if recipe.regime == "frozen":
+        idle = [
+            *(["augment"] if recipe.augment not in (Recipe().augment, "none") else []),
+            *(["finetune"] if recipe.finetune != FinetuneSection() else []),
+        ]
+    else:
+        idle = ["head"] if recipe.head != HeadSection() else []
+    return [f"{name} is set, but regime {recipe.regime} does not use it" for name in idle]
 
 
 def _count_phantoms(corpus: Corpus) -> int:

@@ -121,6 +121,7 @@ def train(
     refuse_finished(out)
     ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
+    plan.warnings.extend(_stored(plan, "split"))
     with noting(plan.warnings):
         parts = splits.holdout(plan.names, recipe.split.fractions, groups=plan.groups, seed=recipe.seed)
     rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
@@ -175,6 +176,13 @@ def headline(assessment: Assessment) -> dict[str, Any]:
     }
 
 
+def _stored(plan: Plan, column: str) -> list[str]:
+    """Say that a split which the corpus stores is not the one used here."""
+    if column not in plan.corpus.table or plan.corpus.table[column].isna().all():
+        return []
+    return [f"the {column} that the data state is not used; a new one is drawn from the recipe's seed"]
+
+
 def _of(values: npt.NDArray[Any] | None, rows: Rows) -> npt.NDArray[Any] | None:
     return None if values is None else values[rows]
 
@@ -222,6 +230,7 @@ def crossval(
     n_folds = folds or recipe.split.folds
     ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
+    plan.warnings.extend(_stored(plan, "fold"))
     with noting(plan.warnings):
         fold = splits.kfold(plan.names, n_folds, groups=plan.groups, seed=recipe.seed)
     n_folds = int(fold.max()) + 1
