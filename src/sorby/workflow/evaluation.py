@@ -75,7 +75,9 @@ def evaluate(
             f"{data}: no image has a label of this bundle", f"its classes: {', '.join(classifier.classes)}"
         )
     if taught := int(classifier.was_taught(corpus.table["sha256"]).sum()):
-        warnings.append(f"{taught} of {len(corpus)} images are ones the bundle was trained on: the figures are too good")
+        warnings.append(
+            f"{taught} of {len(corpus)} images are ones the bundle was trained on: the figures are too good"
+        )
     kept, verdicts, quarantined = _judge(classifier, corpus, device)
     corpus = corpus.take(kept)
     labels = np.array([classifier.classes.index(str(name)) for name in corpus.labels], np.intp)
