@@ -64,8 +64,8 @@ class Quarantined:
 
     @classmethod
     def from_error(cls, file: Path | str, error: SorbyError) -> Quarantined:
-        """Set *file* aside because of *error*."""
-        return cls(str(file), error.message)
+        """Set *file* aside because of *error*; its message need not name the file again."""
+        return cls(str(file), error.message.removeprefix(f"{file}: "))
 
     def as_dict(self) -> dict[str, str]:
         """Return ``{"file": ..., "reason": ...}``."""

@@ -116,3 +116,16 @@ def test_settings_that_the_regime_does_not_use_are_said(class_folders: Path) -> 
     ):
         assert said in make_plan(corpus, load(None, settings)).warnings
     assert not any("does not use" in line for line in make_plan(corpus, load(None)).warnings)
+
+
+def test_the_parts_that_the_data_state_are_taken(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "data", specimens=8, per_specimen=1)
+    table = pd.read_csv(source)
+    table["split"] = np.where(np.arange(len(table)) % 4 == 0, "test", "train")
+    table.to_csv(source, index=False)
+    columns = {"image": "picture", "label": "structure"}
+    result = train(source, tmp_path / "run", load(None, SMALL), report=False, **columns)
+    stored = Corpus.load(tmp_path / "run" / "corpus.parquet").table
+    assert result["test"]["n"] == (table["split"] == "test").sum()
+    assert sorted(stored["split"]) == sorted(table["split"])
+    assert "split: the train, val and test parts that the data state" in read_run(tmp_path / "run")["decisions"]

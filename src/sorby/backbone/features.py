@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from sorby._version import __version__
 from sorby.backbone.architecture import Backbone, StageFeatures, to_onnx
 from sorby.backbone.cache import FeatureCache
 from sorby.backbone.pipeline import stream
@@ -77,7 +78,7 @@ class FeatureExtractor:
         self.graph = StageFeatures(backbone, views=views)
         self.runtime = self._make_runtime(runtime, device, precision)
         runtime_key = f"{self.runtime.name}-{self.runtime.precision}"
-        key = f"{backbone.key}|{self.graph.stages}x{views}|mean+std|{preprocessing.key}|{runtime_key}"
+        key = f"{__version__}|{backbone.key}|{self.graph.stages}x{views}|mean+std|{preprocessing.key}|{runtime_key}"
         self._cache = FeatureCache(key) if cache else None
 
     def _make_runtime(self, runtime: str, device: Device, precision: Precision) -> Runtime:

@@ -166,18 +166,18 @@ class TorchRuntime:
             precision = "bf16" if self._device == "cuda" else "fp32"
         self.precision: str = precision
         self._graph = graph.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._pending: tuple[torch.Tensor, ...] = ()
+        self._pending: dict[int, tuple[torch.Tensor, ...]] = {}
 
     def start(self, slot: int, images: Uint8Batch) -> None:
         """Run a batch; on CUDA the call returns before the result is there."""
         half = torch.autocast(self._device, dtype=torch.bfloat16) if self.precision == "bf16" else nullcontext()
         with torch.inference_mode(), half:
             found = self._graph(torch.from_numpy(images).to(self._device, non_blocking=True))
-        self._pending = found if isinstance(found, tuple) else (found,)
+        self._pending[slot] = found if isinstance(found, tuple) else (found,)
 
     def finish(self, slot: int) -> tuple[Array, ...]:
         """Return the outputs of the last batch."""
-        return tuple(each.float().cpu().numpy() for each in self._pending)
+        return tuple(each.float().cpu().numpy() for each in self._pending.pop(slot))
 
 
 def run(runtime: Runtime, images: Uint8Batch) -> tuple[Array, ...]:

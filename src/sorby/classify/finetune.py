@@ -76,8 +76,8 @@ def fingerprint(recipe: Recipe, train: Part, validation: Part) -> str:
     digest = hashlib.sha256(recipe.model_dump_json().encode())
     for part in (train, validation):
         digest.update(part.labels.tobytes() + part.rows.tobytes())
-        sample = part.rows[:: max(1, len(part.rows) // 64)]
-        digest.update(np.ascontiguousarray(part.pixels[sample]).tobytes())
+        for row in part.rows:
+            digest.update(np.ascontiguousarray(part.pixels[row]).tobytes())
     return digest.hexdigest()
 
 
@@ -87,15 +87,19 @@ def _seed(*numbers: int) -> None:
 
 
 def _batch(
-    part: Part, members: Labels, augment: augmentation.Augmentation | None, seed: int, epoch: int
+    part: Part, members: Labels, augment: augmentation.Augmentation | None, seed: int, epoch: int, first: int
 ) -> torch.Tensor:
-    """Return uint8 pixels (n, H, W, C) of some members of a part, each augmented from its own seed."""
+    """Return uint8 pixels (n, H, W, C) of some members of a part.
+
+    Each is augmented from the seed of its position in the epoch (the batch's begins at *first*), so that an image
+    which an epoch visits twice is changed in two ways.
+    """
     pixels = torch.from_numpy(np.ascontiguousarray(part.pixels[part.rows[members]]))
     if augment is None:
         return pixels
     changed = []
-    for image, member in zip(pixels, members, strict=True):
-        _seed(seed, epoch, int(member))
+    for position, image in enumerate(pixels, first):
+        _seed(seed, epoch, position)
         changed.append(augment(image.permute(2, 0, 1)).permute(1, 2, 0))
     return torch.stack(changed)
 
@@ -139,7 +143,9 @@ class _Training:
         total = 0.0
         with bar(f"epoch {epoch + 1}/{section.epochs}", len(micro)) as advance:
             for k, rows in enumerate(micro):
-                images = self.fabric.to_device(_batch(self.train, rows, self.augment, recipe.seed, epoch))
+                images = self.fabric.to_device(
+                    _batch(self.train, rows, self.augment, recipe.seed, epoch, k * section.batch_size)
+                )
                 labels = self.fabric.to_device(torch.from_numpy(self.train.labels[rows].astype(np.int64)))
                 last = (k + 1) % section.accumulate == 0 or k + 1 == len(micro)
                 _seed(recipe.seed, epoch, len(order) + k)
@@ -165,7 +171,7 @@ class _Training:
         size = 2 * self.section.batch_size
         found = []
         for members in np.split(np.arange(len(part.labels)), range(size, len(part.labels), size)):
-            images = self.fabric.to_device(_batch(part, members, None, 0, 0))
+            images = self.fabric.to_device(_batch(part, members, None, 0, 0, 0))
             found.append(self.network(images)[0])
         return torch.cat(found).float().cpu()
 

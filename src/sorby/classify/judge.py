@@ -62,6 +62,9 @@ class Verdicts:
 class Judge:
     """Everything a verdict needs besides the scores.
 
+    The sets use probabilities without the temperature: it is fitted on the very images that calibrate the sets, and
+    their guarantee must not rest on a number that has seen the answers.
+
     Attributes
     ----------
     temperature : float
@@ -98,9 +101,9 @@ class Judge:
         probabilities = softmax(logits, self.temperature)
         if isinstance(self.conformal, CrossConformal):
             assert fold_logits is not None, "CV+ sets need the fold heads"
-            sets = self.conformal.sets(softmax(fold_logits, self.temperature))
+            sets = self.conformal.sets(softmax(fold_logits))
         else:
-            sets = self.conformal.sets(probabilities)
+            sets = self.conformal.sets(softmax(logits))
         novelty = self.novelty.novelty(self.rmds.score(features), gen_score(probabilities))
         return Verdicts(probabilities, sets, novelty, self._reasons(probabilities, sets, novelty, pixel_size_um))
 
@@ -186,7 +189,7 @@ def cross_fitted_judge(
     temperature = fit_temperature(fitted.cross_logits[taught], labels[taught])
     probabilities = softmax(fitted.cross_logits, temperature)
     conformal = fit_conformal(
-        probabilities,
+        softmax(fitted.cross_logits),
         labels,
         section.alpha,
         method=section.sets,
@@ -231,7 +234,7 @@ def held_out_judge(
     temperature = fit_temperature(logits, labels)
     probabilities = softmax(logits, temperature)
     conformal = fit_conformal(
-        probabilities,
+        softmax(logits),
         labels,
         section.alpha,
         method=section.sets,

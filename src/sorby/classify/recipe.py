@@ -69,11 +69,14 @@ class SplitSection(Section):
         Folds of ``sorby crossval``.
     group : {"auto", "specimen", "none"}
         ``auto`` keeps specimens whole where the corpus names them; ``none`` splits images and says so.
+    stored : {"use", "ignore"}
+        Whether ``sorby train`` takes the train, val and test parts that the data state, where they do.
     """
 
     fractions: tuple[float, float, float] = (0.64, 0.16, 0.2)
     folds: int = Field(5, ge=2, le=100)
     group: Literal["auto", "specimen", "none"] = "auto"
+    stored: Literal["use", "ignore"] = "use"
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> SplitSection:
@@ -263,7 +266,8 @@ def load(name_or_file: str | Path | None = None, settings: dict[str, Any] | None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "recipe"
-        raise InputError(f"{origin}: {where}: {first['msg']}", _allowed(first["loc"])) from error
+        what = "no such field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise InputError(f"{origin}: {where}: {what}", _allowed(first["loc"])) from error
 
 
 def _value(key: str, text: str) -> Any:
@@ -295,7 +299,7 @@ def _allowed(location: tuple[int | str, ...]) -> str:
             return (f"did you mean {near[0]}? " if near else "") + f"fields: {', '.join(fields)}"
         model = fields[part].annotation
     choices = get_args(model) if get_origin(model) is Literal else ()
-    return f"allowed: {', '.join(map(str, choices))}" if choices else "see docs/recipes.md for the range"
+    return f"allowed: {', '.join(map(str, choices))}" if choices else "choose a value in that range"
 
 
 def dump(recipe: Recipe) -> str:

@@ -175,10 +175,10 @@ def run(root: click.Command, arguments: Sequence[str] | None = None) -> int:
         )
         return int(code or EXIT_DONE)
     except click.exceptions.Abort:
-        click.echo("interrupted; run the same command again to resume", err=True)
+        click.echo("interrupted; a fine-tuning resumes with the same command, anything else starts over", err=True)
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:
-        click.echo("interrupted; run the same command again to resume", err=True)
+        click.echo("interrupted; a fine-tuning resumes with the same command, anything else starts over", err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_DONE
@@ -196,6 +196,14 @@ def run(root: click.Command, arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         _complain(error.message, error.hint or "see --help")
         return error.exit_code
+    except OSError as error:
+        if _Debug.wanted:
+            traceback.print_exc()
+        _complain(
+            f"{error.filename or 'file system'}: {error.strerror or error}",
+            "check the path, the drive and its permissions",
+        )
+        return EXIT_INPUT
     except Exception as error:
         if _Debug.wanted:
             traceback.print_exc()

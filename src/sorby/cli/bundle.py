@@ -67,7 +67,12 @@ def _render_show(result: dict[str, Any]) -> str:
         ("created", stated["created"]),
         ("licence", stated["licence"]),
         ("classes", ", ".join(stated["classes"]) or "none"),
-        ("trained on", f"{data['n']} images, fingerprint {data['fingerprint'][:16]}" if data else "nothing stated"),
+        (
+            "corpus",
+            f"{data['n']} images, test part included, fingerprint {data['fingerprint'][:16]}"
+            if data
+            else "nothing stated",
+        ),
     ]
     rows += [("metric", line) for name, entry in stated["metrics"].items() if (line := _metric_line(name, entry))]
     rows += [("limit", line) for line in stated["limits"]]

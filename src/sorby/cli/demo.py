@@ -35,7 +35,7 @@ def _show(result: dict[str, Any]) -> str:
 @click.command()
 @click.argument("kind", type=click.Choice(["steel"]), default="steel")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("sorby-demo"), show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @device_option
 @reports(_show)
 def demo(kind: str, out: Path, seed: int, device: Any) -> dict[str, Any]:

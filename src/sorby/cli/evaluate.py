@@ -30,7 +30,7 @@ def _show(result: dict[str, Any]) -> str:
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for verdicts.csv and evaluation.json.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for assessed.csv and evaluation.json.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 @column_options
 @signed_option

@@ -184,7 +184,7 @@ class Corpus:
         facts = _facts(path)
         if facts is None:
             raise InputError(f"{path}: not a corpus", f"sorby corpus build {path} --label COLUMN --out corpus.parquet")
-        if str(facts.get("format")) > FORMAT:
+        if int(facts.get("format", 0)) > int(FORMAT):
             raise InputError(f"{path}: a corpus of format {facts.get('format')}, newer than this sorby", "update sorby")
         try:
             table = pq.read_table(path).to_pandas()

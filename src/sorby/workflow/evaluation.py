@@ -43,7 +43,7 @@ def evaluate(
     ----------
     bundle, data : path
     out : path, optional
-        Folder for ``verdicts.csv`` and ``evaluation.json``.
+        Folder for ``assessed.csv`` (truth beside verdict) and ``evaluation.json``.
     seed : int
         Of the bootstrap.
     label, group, image : str, optional
@@ -96,7 +96,7 @@ def evaluate(
         table = verdict_table(corpus.table, verdicts, classifier.classes, "evaluate")
         for column in ("correct", "referred"):
             table[column] = np.where(table[column], "true", "false")  # as inspect writes it
-        with atomic_write(Path(out) / "verdicts.csv") as file:
+        with atomic_write(Path(out) / "assessed.csv") as file:
             file.write(table.to_csv(index=False).encode("utf-8"))
         write_json(Path(out) / "evaluation.json", result)
     return result

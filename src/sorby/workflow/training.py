@@ -121,9 +121,7 @@ def train(
     refuse_finished(out)
     ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
-    plan.warnings.extend(_stored(plan, "split"))
-    with noting(plan.warnings):
-        parts = splits.holdout(plan.names, recipe.split.fractions, groups=plan.groups, seed=recipe.seed)
+    parts, how = _parts(plan, recipe)
     rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
     if not len(rows["test"]):
         raise InputError("the test part is empty: too few specimens", "add specimens, or use sorby crossval")
@@ -134,7 +132,7 @@ def train(
         plan.labels[rows["test"]], verdicts, plan.classes, _of(plan.specimens, rows["test"]), recipe.seed
     )
     bundle = write_bundle(out / "bundle.sorby", fit, describe(fit, plan, recipe, assessment, recipe.name))
-    plan = replace(plan, corpus=plan.corpus.with_split(parts, describe=f"holdout {recipe.split.fractions}"))
+    plan = replace(plan, corpus=plan.corpus.with_split(parts, describe=how))
     table = verdict_table(plan.corpus.table.iloc[rows["test"]], verdicts, plan.classes, "test")
     facts = {
         "kind": "train",
@@ -176,11 +174,31 @@ def headline(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-def _stored(plan: Plan, column: str) -> list[str]:
-    """Say that a split which the corpus stores is not the one used here."""
-    if column not in plan.corpus.table or plan.corpus.table[column].isna().all():
-        return []
-    return [f"the {column} that the data state is not used; a new one is drawn from the recipe's seed"]
+def _parts(plan: Plan, recipe: Recipe) -> tuple[npt.NDArray[np.str_], str]:
+    """Return the part of every image, and how it came about: as the data state it, or drawn."""
+    stored = plan.corpus.table["split"] if "split" in plan.corpus.table else pd.Series(dtype=object)
+    if stored.notna().any() and recipe.split.stored == "use":
+        parts = np.array([str(part) for part in stored.fillna("")], np.str_)
+        if set(parts) <= {"train", "val", "test"} and {"train", "test"} <= set(parts):
+            plan.decisions.append("split: the train, val and test parts that the data state")
+            if straddling := _straddling(plan.specimens, parts):
+                plan.warnings.append(f"{straddling} specimens lie in several parts of the split that the data state")
+            return parts, "the split that the data state"
+        plan.warnings.append(
+            "the split that the data state is not used: it does not give every image train, val or test"
+        )
+    elif stored.notna().any():
+        plan.warnings.append("the split that the data state is ignored, as the recipe asks; a new one is drawn")
+    with noting(plan.warnings):
+        drawn = splits.holdout(plan.names, recipe.split.fractions, groups=plan.groups, seed=recipe.seed)
+    return drawn, f"holdout {recipe.split.fractions}"
+
+
+def _straddling(specimens: npt.NDArray[Any] | None, parts: npt.NDArray[np.str_]) -> int:
+    """Count the specimens with images in several parts."""
+    if specimens is None:
+        return 0
+    return int((pd.Series(parts).groupby(pd.Series(specimens)).nunique() > 1).sum())
 
 
 def _of(values: npt.NDArray[Any] | None, rows: Rows) -> npt.NDArray[Any] | None:
@@ -230,7 +248,8 @@ def crossval(
     n_folds = folds or recipe.split.folds
     ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
-    plan.warnings.extend(_stored(plan, "fold"))
+    if "fold" in plan.corpus.table and plan.corpus.table["fold"].notna().any():
+        plan.warnings.append("the folds that the data state are not used; new ones are drawn from the recipe's seed")
     with noting(plan.warnings):
         fold = splits.kfold(plan.names, n_folds, groups=plan.groups, seed=recipe.seed)
     n_folds = int(fold.max()) + 1
