@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from textures import write_folder, write_table
-
-SMALL = {"image.height": 64, "image.width": 64}
+from textures import SMALL, Trained, write_folder, write_table
 
 
 @pytest.fixture(scope="session")
@@ -43,16 +39,6 @@ def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("SORBY_WEIGHTS", "SORBY_CACHE", "SORBY_CACHE_MB", "SORBY_KEY_PASSPHRASE"):
             patch.delenv(name, raising=False)
         yield home
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished training, shared by the tests; nobody may change it."""
-
-    data: Path
-    run: Path
-    bundle: Path
-    result: dict[str, Any]
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +13,23 @@ import pandas as pd
 from PIL import Image
 from scipy import ndimage
 
+SMALL = {"image.height": 64, "image.width": 64}
+"""Recipe settings for these textures."""
+
 CLASSES = ("blobs", "checks", "stripes")
 SIZE = 72
 
 Grey = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training, shared by the tests; nobody may change it."""
+
+    data: Path
+    run: Path
+    bundle: Path
+    result: dict[str, Any]
 
 
 def texture(kind: str, rng: np.random.Generator, size: int = SIZE) -> Grey:

@@ -16,12 +16,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from conftest import Trained
 from sorby.cli import cli
 from sorby.cli._frame import finite, overrides, run
 from sorby.cli.train import _show_train
 from sorby.errors import InputError
-from textures import CLASSES, texture, write_folder
+from textures import CLASSES, Trained, texture, write_folder
 
 SMALL = ("--set", "image.height=64", "--set", "image.width=64")
 COLUMNS = ("--image", "picture", "--label", "structure", "--group", "piece")

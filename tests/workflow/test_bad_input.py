@@ -15,12 +15,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from conftest import SMALL, Trained
 from sorby.classify.recipe import load
 from sorby.errors import BundleError, InputError
 from sorby.workflow import evaluate, inspect, train
 from sorby.workflow.runs import RUN_FILE
-from textures import write_folder, write_table
+from textures import SMALL, Trained, write_folder, write_table
 
 
 def _refused(call: Callable[[], object], says: str) -> InputError:

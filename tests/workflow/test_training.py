@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 import sorby
-from conftest import SMALL, Trained
 from sorby.bundle import open_bundle
 from sorby.classify import Recipe
 from sorby.classify.recipe import load
@@ -21,7 +20,7 @@ from sorby.workflow import crossval, inspect, train
 from sorby.workflow.data import open_data
 from sorby.workflow.planning import make_plan
 from sorby.workflow.runs import read_run
-from textures import CLASSES, write_folder, write_table
+from textures import CLASSES, SMALL, Trained, write_folder, write_table
 
 
 def small(**changes: Any) -> Recipe:

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 import sorby
-from conftest import SMALL
 from sorby.bundle import open_bundle
 from sorby.classify.recipe import load
 from sorby.corpus import Corpus, splits
@@ -19,7 +18,7 @@ from sorby.workflow import evaluate, inspect, train
 from sorby.workflow.data import open_data
 from sorby.workflow.planning import make_plan
 from sorby.workflow.runs import read_run
-from textures import write_table
+from textures import SMALL, write_table
 
 
 @pytest.fixture(scope="module")
