@@ -148,7 +148,7 @@ def test_a_fault_of_ours_is_exit_1_and_an_interruption_130(capsys: pytest.Captur
     assert "hint: repeat with --debug" in err
     assert "Traceback" not in err
     assert run(_Broken(KeyboardInterrupt()), []) == 130
-    assert "run the same command again" in capsys.readouterr().err
+    assert "resumes with the same command" in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(sorby: Cli, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_evaluate_gives_every_metric_with_its_interval(sorby: Cli, trained: Trai
     assert {"ece", "brier"} <= set(found["calibration"])
     assert isinstance(found["per_group"], dict)
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["bundle_sha256"] == found["bundle_sha256"]
-    table = pd.read_csv(tmp_path / "out" / "verdicts.csv", dtype=str, keep_default_na=False)
+    table = pd.read_csv(tmp_path / "out" / "assessed.csv", dtype=str, keep_default_na=False)
     assert set(table["referred"]) <= {"true", "false"}
     assert "ECE" in sorby("evaluate", trained.bundle, fresh)
 
