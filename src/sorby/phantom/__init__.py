@@ -6,8 +6,7 @@ judged; :func:`draw_specimen` decides what one specimen's micrographs share; :fu
 know nothing of steel.
 """
 
-from sorby.phantom.frame import Border
-from sorby.phantom.grades import (
+from sorby.corpus.grades import (
     HOUSE_SCALE,
     MORPHOLOGY,
     SIZE_CLASSES,
@@ -15,6 +14,7 @@ from sorby.phantom.grades import (
     GradeTable,
     split_code,
 )
+from sorby.phantom.frame import Border
 from sorby.phantom.needles import Lognormal, NeedleTable
 from sorby.phantom.novel import NOVEL_KINDS, NovelPhantom, render_novel
 from sorby.phantom.optics import Instrument, instrument_catalogue

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from sorby.corpus.grades import HOUSE_SCALE, Criterion, GradeTable, split_code
 from sorby.errors import InputError
 from sorby.phantom.frame import Border
-from sorby.phantom.grades import HOUSE_SCALE, Criterion, GradeTable, split_code
 from sorby.phantom.needles import Lognormal, largest_mean_um, mean_area_um2
 from sorby.phantom.optics import Instrument, instrument_catalogue
 

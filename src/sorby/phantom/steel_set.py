@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sorby.corpus.grades import HOUSE_SCALE, GradeTable
 from sorby.errors import InputError
 from sorby.files import staged_directory, write_json, write_text
-from sorby.phantom.grades import HOUSE_SCALE, GradeTable
 from sorby.phantom.novel import NOVEL_KINDS, render_novel
 from sorby.phantom.specimens import draw_specimen
 from sorby.phantom.steel import PHASES, SteelPhantom, render_steel

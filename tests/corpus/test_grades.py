@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sorby.corpus import HOUSE_SCALE, MORPHOLOGY, SIZE_CLASSES, GradeTable, split_code
 from sorby.errors import InputError
-from sorby.phantom import HOUSE_SCALE, MORPHOLOGY, SIZE_CLASSES, GradeTable, split_code
 
 
 def test_longer_needles_never_get_a_finer_class() -> None:
