@@ -22,6 +22,7 @@ COMMANDS = {
         "sorby.cli.inspect:inspect",
         "Verdicts for images: label, confidence, set, novelty, referral.",
     ),
+    "measure": ("sorby.cli.measure:measure", "Needle length and grain size of micrographs with a scale."),
     "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
     "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),
     "key": ("sorby.cli.key:key", "Signing keys and whom to trust."),
