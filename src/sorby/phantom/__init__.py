@@ -15,6 +15,7 @@ from sorby.corpus.grades import (
     split_code,
 )
 from sorby.phantom.frame import Border
+from sorby.phantom.grains import GrainPhantom, render_grains
 from sorby.phantom.needles import Lognormal, NeedleTable
 from sorby.phantom.novel import NOVEL_KINDS, NovelPhantom, render_novel
 from sorby.phantom.optics import Instrument, instrument_catalogue
@@ -35,6 +36,7 @@ __all__ = [
     "Criterion",
     "Etching",
     "GradeTable",
+    "GrainPhantom",
     "Instrument",
     "Lognormal",
     "NeedleTable",
@@ -44,6 +46,7 @@ __all__ = [
     "SteelSpecimen",
     "draw_specimen",
     "instrument_catalogue",
+    "render_grains",
     "render_novel",
     "render_steel",
     "split_code",
