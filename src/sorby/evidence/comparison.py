@@ -119,6 +119,30 @@ def mcnemar(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike, groups: npt.Arra
     return McNemar(only_a, only_b, int((a & b).sum()), int((~a & ~b).sum()), exact, mid, int(a.size), note)
 
 
+def holm(p_values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Holm's step-down correction: p-values that hold for a whole family of comparisons.
+
+    Parameters
+    ----------
+    p_values : array_like, shape (m,)
+
+    Returns
+    -------
+    ndarray of float64, shape (m,)
+        In the order given, at most 1; rejecting those up to alpha errs anywhere with probability at most alpha.
+
+    References
+    ----------
+    S. Holm, Scand. J. Stat. 6 (1979).
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    raised = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(1.0, raised)
+    return corrected
+
+
 def paired_bootstrap(
     truth: npt.ArrayLike,
     predicted_a: npt.ArrayLike,
