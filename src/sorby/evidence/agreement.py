@@ -66,7 +66,7 @@ def agreement_weights(size: int, kind: Weights = "nominal") -> FloatArray:
     """
     apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
     if kind == "nominal" or size < 2:
-        return (apart == 0).astype(np.float64)
+        return np.asarray(apart == 0, dtype=np.float64)
     if kind == "linear":
         return np.asarray(1 - apart / (size - 1))
     if kind == "quadratic":

@@ -85,7 +85,7 @@ def _one_hot(ratings: npt.ArrayLike, n_classes: int) -> FloatArray:
     codes = np.where(np.isnan(values.astype(np.float64)), -1, values).astype(np.int64)
     if codes.max(initial=-1) >= n_classes or codes.min(initial=0) < -1:
         raise InputError(f"a rating lies outside 0..{n_classes - 1}", "classes are numbered from 0; -1 is a gap")
-    return (codes[:, :, None] == np.arange(n_classes)).astype(np.float64)
+    return np.asarray(codes[:, :, None] == np.arange(n_classes), dtype=np.float64)
 
 
 def rater_model(

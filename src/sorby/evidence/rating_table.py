@@ -45,7 +45,7 @@ class RatingTable:
     @property
     def one_hot(self) -> FloatArray:
         """Who rated what how, shape (n, R, C): 1 for the category chosen, all 0 for a gap."""
-        return (self.codes[:, :, None] == np.arange(len(self.categories))).astype(np.float64)
+        return np.asarray(self.codes[:, :, None] == np.arange(len(self.categories)), dtype=np.float64)
 
 
 def _is_gap(value: object) -> bool:
@@ -60,7 +60,7 @@ def _plain(value: Any) -> Hashable:
     """Return a number as int where it is whole (a gap turns columns of integers into floats), else as it is."""
     if isinstance(value, np.generic):
         value = value.item()
-    return int(value) if isinstance(value, float) and value.is_integer() else value  # type: ignore[no-any-return]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def rating_table(ratings: npt.ArrayLike, order: Sequence[Any] | None = None) -> RatingTable:

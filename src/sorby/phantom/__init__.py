@@ -17,16 +17,19 @@ from sorby.corpus.grades import (
 from sorby.phantom.frame import Border
 from sorby.phantom.grains import GrainPhantom, render_grains
 from sorby.phantom.needles import Lognormal, NeedleTable
-from sorby.phantom.novel import NOVEL_KINDS, NovelPhantom, render_novel
+from sorby.phantom.novel import ALL_KINDS, FAR_OOD, NEAR_OOD, NOVEL_KINDS, NovelPhantom, render_novel
 from sorby.phantom.optics import Instrument, instrument_catalogue
 from sorby.phantom.specimens import SUBTYPES, Etching, SteelSpec, SteelSpecimen, draw_specimen
 from sorby.phantom.steel import PHASES, SteelPhantom, render_steel
 from sorby.phantom.steel_set import DEMO_CLASSES, PUBLISHED_COUNTS, write_novel, write_steel
 
 __all__ = [
+    "ALL_KINDS",
     "DEMO_CLASSES",
+    "FAR_OOD",
     "HOUSE_SCALE",
     "MORPHOLOGY",
+    "NEAR_OOD",
     "NOVEL_KINDS",
     "PHASES",
     "PUBLISHED_COUNTS",

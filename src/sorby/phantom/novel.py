@@ -9,8 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sorby.errors import InputError
+from sorby.phantom.far_novel import paint_checker, paint_clouds, paint_gradient, paint_noise
 from sorby.phantom.fields import Cells, Float32, cloudy_noise, smooth_noise
 from sorby.phantom.frame import add_micron_bar, scratch_layer
+from sorby.phantom.near_novel import paint_other_alloy, render_spoiled
 from sorby.phantom.optics import Instrument, UInt8, blur, expose, instrument_catalogue
 
 Painter = Callable[[tuple[int, int], float, np.random.Generator], Float32]
@@ -23,13 +25,13 @@ class NovelPhantom:
     Attributes
     ----------
     kind : str
-        A key of ``NOVEL_KINDS``.
+        One of ``ALL_KINDS``.
     pixels : ndarray of uint8, shape (height, width, 3) or (height, width)
         The micrograph.
     pixel_size_um : float
-        Pixel size in micrometres.
+        Pixel size in micrometres, as the file says.
     magnification : int
-        500 or 1000.
+        500 or 1000, as the file says.
     instrument : Instrument
         The microscope.
     seed : int
@@ -122,6 +124,22 @@ NOVEL_KINDS: Mapping[str, Painter] = {
     "defocused": _defocused,
     "resin": _resin,
 }
+_FAR: Mapping[str, Painter] = {
+    "noise": paint_noise,
+    "clouds": paint_clouds,
+    "checker": paint_checker,
+    "gradient": paint_gradient,
+}
+_PAINTERS: Mapping[str, Painter] = {**NOVEL_KINDS, "other-alloy": paint_other_alloy, **_FAR}
+
+#: Micrographs that a classifier of taught steels should refer: other structures, and taught ones taken wrongly.
+NEAR_OOD = (*NOVEL_KINDS, "overetched", "other-alloy", "out-of-focus", "wrong-magnification")
+#: No micrographs at all.
+FAR_OOD = tuple(_FAR)
+ALL_KINDS = (*NEAR_OOD, *FAR_OOD)
+_SPOILED = ("overetched", "out-of-focus", "wrong-magnification")
+#: Nothing in focus, or nothing polished: no scratches are seen.
+_UNSCRATCHED = ("defocused", "resin", *FAR_OOD)
 
 
 def render_novel(
@@ -138,8 +156,11 @@ def render_novel(
     Parameters
     ----------
     kind : str
-        ``pearlite`` (fully pearlitic), ``ferrite`` (equiaxed grains), ``inclusions`` (unetched section),
-        ``defocused`` or ``resin``.
+        Of ``NEAR_OOD``: ``pearlite`` (fully pearlitic), ``ferrite`` (equiaxed grains), ``inclusions`` (unetched
+        section), ``defocused`` (beyond grading), ``resin``; ``overetched``, ``out-of-focus`` (mildly) and
+        ``wrong-magnification`` (200x or 2000x, said to be 500x), all of taught structures; ``other-alloy`` (lath
+        martensite of a low-carbon steel, or upper bainite in ferrite). Of ``FAR_OOD``: ``noise``, ``clouds``,
+        ``checker``, ``gradient``.
     seed : int
         Same seed, same pixels.
     size_px : tuple of int
@@ -158,14 +179,19 @@ def render_novel(
     InputError
         The kind is unknown.
     """
-    if kind not in NOVEL_KINDS:
-        raise InputError(f"novel kind {kind!r} is unknown", f"allowed: {', '.join(NOVEL_KINDS)}")
+    if kind not in ALL_KINDS:
+        raise InputError(f"novel kind {kind!r} is unknown", f"allowed: {', '.join(ALL_KINDS)}")
+    if kind in _SPOILED:
+        spoiled = render_spoiled(kind, seed, size_px, magnification, micron_bar, colour)
+        return NovelPhantom(
+            kind, spoiled.pixels, spoiled.pixel_size_um, spoiled.magnification, spoiled.instrument, seed
+        )
     rng = np.random.default_rng([1863, seed, *kind.encode()])
     instruments = instrument_catalogue()
     instrument = instruments[int(rng.integers(len(instruments)))]
     pixel_size_um = round(instrument.pixel_size_um_500x * 500 / magnification, 5)
-    surface = NOVEL_KINDS[kind](size_px, pixel_size_um, rng)
-    if kind not in ("defocused", "resin"):
+    surface = _PAINTERS[kind](size_px, pixel_size_um, rng)
+    if kind not in _UNSCRATCHED:
         surface = surface + scratch_layer(size_px, int(rng.poisson(2)), rng)
     pixels = expose(
         np.clip(surface, 0.02, 1.0).astype(np.float32),

@@ -97,7 +97,7 @@ class SteelSpec:
     requested : str
         Structure code the specimen was drawn for, empty where it was written by hand.
     criterion : {"mean", "maximum"}
-        Which measure labels it.
+        Which measure it was drawn for; the one that labels a micrograph follows from its coarse area.
     table : GradeTable
         The house scale that grades it.
     """

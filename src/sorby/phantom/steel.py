@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from sorby.corpus.grades import Criterion
 from sorby.phantom.fields import Cells, Float32, Float64, cloudy_noise, sample_field, smooth_noise
 from sorby.phantom.frame import Mask, add_border, add_micron_bar, scratch_layer
 from sorby.phantom.needles import (
@@ -25,6 +26,8 @@ from sorby.phantom.specimens import ASPECT, SteelSpec
 MATRIX, NEEDLE, AUSTENITE, CARBIDE = 0, 1, 2, 3
 PHASES = {"matrix": MATRIX, "needle": NEEDLE, "retained_austenite": AUSTENITE, "carbide": CARBIDE}
 
+#: Quantiles of the graded needles' lengths that the truth states, in percent.
+LENGTH_QUANTILES = (5, 25, 50, 75, 95)
 #: How often needles cover each point of the plane on average; the rest, exp(-cover), stays matrix.
 _COVER = {"B": 1.15, "M": 2.2}
 _BLUNTNESS = {"B": 0.72, "G": 0.60, "M": 0.92}
@@ -89,9 +92,19 @@ class SteelPhantom:
         return self.spec.table.grade(self.lengths_um, self.spec.subtype, "maximum")
 
     @property
+    def coarse_area_fraction(self) -> float:
+        """Share of the region of interest that coarse regions take."""
+        return float(self.coarse_region[self.region].mean())
+
+    @property
+    def criterion(self) -> Criterion:
+        """Which measure grades this micrograph, by the grade table's rule for coarse regions."""
+        return self.spec.table.criterion_for(self.coarse_area_fraction)
+
+    @property
     def label(self) -> str:
-        """Structure code by the specimen's criterion."""
-        return self.code_by_mean if self.spec.criterion == "mean" else self.code_by_maximum
+        """Structure code by the criterion that applies."""
+        return self.code_by_mean if self.criterion == "mean" else self.code_by_maximum
 
     def fraction(self, phase: str) -> float:
         """Return the area fraction of a phase (a key of ``PHASES``) in the region of interest."""
@@ -101,22 +114,25 @@ class SteelPhantom:
         """Return what is known about the micrograph as plain values, for JSON; lengths in micrometres."""
         spec, lengths = self.spec, self.lengths_um
         coarse = spec.coarse_lengths
+        quantiles = np.quantile(lengths, [q / 100 for q in LENGTH_QUANTILES])
         return {
             "subtype": spec.subtype,
             "size_class": self.label[1:],
             "label": self.label,
-            "criterion": spec.criterion,
+            "truth": self.label,
+            "criterion": self.criterion,
             "code_by_mean": self.code_by_mean,
             "code_by_maximum": self.code_by_maximum,
             "needles": int(lengths.size),
             "mean_needle_length_um": float(lengths.mean()),
             "largest_needle_length_um": spec.table.largest_um(lengths),
             "max_needle_length_um": float(lengths.max()),
+            **{f"needle_length_q{q:02d}_um": float(v) for q, v in zip(LENGTH_QUANTILES, quantiles, strict=True)},
             "length_median_um": spec.lengths.median_um,
             "length_sigma": spec.lengths.sigma,
             "coarse_median_um": None if coarse is None else coarse.median_um,
             "coarse_sigma": None if coarse is None else coarse.sigma,
-            "coarse_area_fraction": float(self.coarse_region[self.region].mean()),
+            "coarse_area_fraction": self.coarse_area_fraction,
             "retained_austenite_fraction": self.fraction("retained_austenite"),
             "carbide_fraction": self.fraction("carbide"),
             "grade_table": spec.table.name,
@@ -126,6 +142,7 @@ class SteelPhantom:
             "plant": spec.instrument.plant,
             "instrument": spec.instrument.name,
             "alloy": spec.alloy,
+            "etching_depth": spec.etching.depth,
             "seed": self.seed,
             "phantom": True,
         }

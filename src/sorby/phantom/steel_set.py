@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sorby.corpus.grades import HOUSE_SCALE, GradeTable
+from sorby.corpus.grades import HOUSE_SCALE, SIZE_CLASSES, GradeTable
 from sorby.errors import InputError
-from sorby.files import staged_directory, write_json, write_text
-from sorby.phantom.novel import NOVEL_KINDS, render_novel
-from sorby.phantom.specimens import draw_specimen
-from sorby.phantom.steel import PHASES, SteelPhantom, render_steel
-from sorby.phantom.writing import FileFormat, share_out, write_mask, write_picture
+from sorby.files import staged_directory
+from sorby.phantom.novel import ALL_KINDS, NOVEL_KINDS
+from sorby.phantom.raters import with_ratings
+from sorby.phantom.steel import PHASES
+from sorby.phantom.steel_jobs import Job, carry_out, suffix, write_novel_image, write_specimen, write_tables
+from sorby.phantom.writing import FileFormat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,109 +36,6 @@ PUBLISHED_COUNTS: Mapping[str, int] = {
     "M8": 31,
     "M9-10": 39,
 }
-_ATTEMPTS = 24
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One specimen (or novel image) for a worker: plain values only, they cross to another process."""
-
-    folder: str
-    code: str
-    seed: int
-    number: int
-    images: int
-    size_px: tuple[int, int]
-    file_format: FileFormat
-    truth_files: bool
-    options: tuple[tuple[str, Any], ...]
-
-
-def _suffix(file_format: str) -> str:
-    try:
-        return {"png": ".png", "tiff": ".tif"}[file_format]
-    except KeyError:
-        raise InputError(f"file_format {file_format!r} is unknown", "allowed: png, tiff") from None
-
-
-def _render_as_requested(job: _Job, specimen_seed: int) -> list[SteelPhantom]:
-    """Render a specimen; another one is drawn where a field by chance grades differently than asked for.
-
-    Raises
-    ------
-    InputError
-        The field of view holds too few needles for the class.
-    """
-    seeds = np.random.SeedSequence(specimen_seed).generate_state(_ATTEMPTS)
-    for seed in seeds:
-        specimen = draw_specimen(job.code, int(seed), images=job.images, size_px=job.size_px, **dict(job.options))
-        phantoms = []
-        for spec, image_seed in zip(specimen.specs, specimen.seeds, strict=True):
-            phantom = render_steel(spec, image_seed)
-            if not phantom.graded.any() or phantom.label != job.code:
-                break
-            phantoms.append(phantom)
-        else:
-            return phantoms
-    raise InputError(
-        f"no field of {job.size_px[1]} x {job.size_px[0]} pixels graded {job.code} in {_ATTEMPTS} attempts",
-        "use a larger size_px or wider classes in the grade table",
-    )
-
-
-def _row(path: str, truth: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table row: the corpus' columns first, then everything known."""
-    first = ("label", "subtype", "size_class", "specimen", "magnification", "pixel_size_um")
-    second = ("plant", "instrument", "criterion", "mean_needle_length_um", "max_needle_length_um")
-    named = {key: truth[key] for key in (*first, *second)}
-    rest = {key: value for key, value in truth.items() if key not in named and key != "phantom"}
-    return {"path": path, **named, **rest, "label_source": "phantom", "phantom": True}
-
-
-def _write_specimen(job: _Job) -> list[dict[str, Any]]:
-    """Render and write one specimen; return its rows. Top level: other processes call it."""
-    root = Path(job.folder)
-    rows = []
-    for place, phantom in enumerate(_render_as_requested(job, job.seed), start=1):
-        specimen = phantom.spec.specimen
-        name = f"{specimen}_{place}"
-        path = f"images/{name}{_suffix(job.file_format)}"
-        write_picture(root / path, phantom.pixels, phantom.spec.pixel_size_um)
-        if job.truth_files:
-            write_mask(root / "masks" / f"{name}_phases.png", phantom.phases)
-            write_mask(root / "masks" / f"{name}_region.png", phantom.region)
-            write_mask(root / "masks" / f"{name}_needles.png", phantom.needle_mask)
-            columns = {key: np.asarray(v, dtype=np.float32) for key, v in phantom.needles.columns().items()}
-            with open(root / "needles" / f"{name}.npz", "wb") as file:
-                np.savez(file, graded=phantom.graded, **columns)  # type: ignore[arg-type]
-        rows.append(_row(path, phantom.truth()))
-    return rows
-
-
-def _write_novel(job: _Job) -> list[dict[str, Any]]:
-    """Render and write one novel image; return its row. Top level: other processes call it."""
-    options = dict(job.options)
-    phantom = render_novel(
-        job.code, job.seed, size_px=job.size_px, micron_bar=options["micron_bar"], colour=options["colour"]
-    )
-    name = f"N{job.number:04d}_{job.code}"
-    path = f"images/{name}{_suffix(job.file_format)}"
-    write_picture(Path(job.folder) / path, phantom.pixels, phantom.pixel_size_um)
-    return [
-        {
-            "path": path,
-            "label": "novel",
-            "kind": job.code,
-            "specimen": name,
-            "magnification": phantom.magnification,
-            "pixel_size_um": phantom.pixel_size_um,
-            "plant": phantom.instrument.plant,
-            "instrument": phantom.instrument.name,
-            "seed": job.seed,
-            "label_source": "phantom",
-            "phantom": True,
-        }
-    ]
 
 
 def shares(classes: Sequence[str], balance: str | Mapping[str, float]) -> dict[str, float]:
@@ -210,6 +107,9 @@ def write_steel(
 ) -> pd.DataFrame:
     """Render a set of steel micrographs and write it with its truth.
 
+    Beside its truth, every image has a day-to-day label and the ratings of a panel of fourteen simulated raters (see
+    :mod:`sorby.phantom.raters`), where the grade table has the usual classes.
+
     The folder gets ``images/``, and with *truth_files* ``masks/`` (phases, region of interest, needles) and
     ``needles/`` (one ``.npz`` each); ``labels.csv`` (the returned table) and ``truth.json`` (the grade table, the
     phase numbers and each image's truth). It is complete or absent.
@@ -266,10 +166,10 @@ def write_steel(
     order = np.random.default_rng([seed, 644]).permutation(specimens)
     options = (("table", table), ("micron_bar", micron_bar), ("resin_share", resin_share), ("colour", colour))
     size = (size_px, size_px) if isinstance(size_px, int) else size_px
-    _suffix(file_format)
+    suffix(file_format)
     with staged_directory(out_dir, overwrite=overwrite) as folder:
         work = [
-            _Job(
+            Job(
                 folder=str(folder),
                 code=codes[place],
                 seed=int(states[number]),
@@ -282,8 +182,10 @@ def write_steel(
             )
             for number, place in enumerate(order)
         ]
-        rows = _carry_out(_write_specimen, work, folder, truth_files, jobs, n, progress)
-        frame = _write_tables(folder, rows, {"seed": seed, "grade_table": table.as_dict(), "phases": PHASES})
+        rows = carry_out(write_specimen, work, folder, truth_files, jobs, n, progress)
+        if table.classes == SIZE_CLASSES:  # the simulated raters know no others
+            rows = with_ratings(rows, seed, scale=table)
+        frame = write_tables(folder, rows, {"seed": seed, "grade_table": table.as_dict(), "phases": PHASES})
     frame.attrs["root"] = str(out_dir)
     return frame
 
@@ -322,49 +224,19 @@ def write_novel(
     pandas.DataFrame
         One row an image; ``label`` is ``novel`` and ``kind`` says which.
     """
-    unknown = [kind for kind in kinds if kind not in NOVEL_KINDS]
+    unknown = [kind for kind in kinds if kind not in ALL_KINDS]
     if unknown or not kinds or n < 1:
-        raise InputError(f"novel kinds {unknown or list(kinds)}, n={n}", f"allowed: {', '.join(NOVEL_KINDS)}; n >= 1")
+        raise InputError(f"novel kinds {unknown or list(kinds)}, n={n}", f"allowed: {', '.join(ALL_KINDS)}; n >= 1")
     states = np.random.SeedSequence([seed, 645]).generate_state(n)
     size = (size_px, size_px) if isinstance(size_px, int) else size_px
-    _suffix(file_format)
+    suffix(file_format)
     options = (("micron_bar", micron_bar), ("colour", colour))
     with staged_directory(out_dir, overwrite=overwrite) as folder:
         work = [
-            _Job(str(folder), kinds[i % len(kinds)], int(states[i]), i + 1, 1, size, file_format, False, options)
+            Job(str(folder), kinds[i % len(kinds)], int(states[i]), i + 1, 1, size, file_format, False, options)
             for i in range(n)
         ]
-        rows = _carry_out(_write_novel, work, folder, False, jobs, n, progress)
-        frame = _write_tables(folder, rows, {"seed": seed})
+        rows = carry_out(write_novel_image, work, folder, False, jobs, n, progress)
+        frame = write_tables(folder, rows, {"seed": seed})
     frame.attrs["root"] = str(out_dir)
-    return frame
-
-
-def _carry_out(
-    work: Callable[[_Job], list[dict[str, Any]]],
-    jobs: Sequence[_Job],
-    folder: Path,
-    truth_files: bool,
-    processes: int | None,
-    total: int,
-    progress: Callable[[int, int], None] | None,
-) -> list[dict[str, Any]]:
-    """Write all images and return their rows in order."""
-    for name in ("images", "masks", "needles") if truth_files else ("images",):
-        (folder / name).mkdir()
-    rows: list[dict[str, Any]] = []
-    for done in share_out(work, jobs, processes):
-        rows.extend(done)
-        if progress is not None:
-            progress(len(rows), total)
-    return rows
-
-
-def _write_tables(folder: Path, rows: list[dict[str, Any]], about: dict[str, Any]) -> pd.DataFrame:
-    """Write labels and truth and return the table."""
-    import pandas as pd  # here, because worker processes import this module and need no tables
-
-    frame = pd.DataFrame(rows)
-    write_text(folder / "labels.csv", frame.to_csv(index=False, lineterminator="\n"))
-    write_json(folder / "truth.json", {**about, "images": {row["path"]: row for row in rows}})
     return frame
