@@ -120,7 +120,7 @@ def test_the_headline_counts_agree_with_the_verdict_table(trained, train_page):
 
 def test_provenance_names_bundle_corpus_and_seed(trained, train_page):
     run = json.loads((trained[0] / "run.json").read_text("utf-8"))
-    for value in (run["bundle"]["sha256"], run["corpus"]["fingerprint"], run["backbone"]["source"]["sha256"]):
+    for value in (run["bundle"]["sha256"], run["corpus"]["fingerprint"], run["networks"][0]["source"]["sha256"]):
         assert value in train_page
     assert "seed 0" in words(train_page)
 

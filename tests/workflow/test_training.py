@@ -221,7 +221,7 @@ def test_a_finetuned_run_leaves_the_same_things_and_no_state(class_folders: Path
     result = train(class_folders, tmp_path / "run", recipe, report=False)
     assert not (tmp_path / "run" / "state").exists()
     run = read_run(tmp_path / "run")
-    assert run["backbone"]["source"]["kind"] == "random"
+    assert run["networks"][0]["source"]["kind"] == "random"
     assert len(run["fit"]["history"]) == 1
     assert "neither training nor early stopping saw" in run["fit"]["calibrated_on"]
     told = pd.read_parquet(tmp_path / "run" / "verdicts.parquet")

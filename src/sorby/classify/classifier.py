@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -19,8 +20,9 @@ from sorby.backbone.pipeline import stream
 from sorby.backbone.preprocessing import Preprocessing, Uint8Image
 from sorby.backbone.runtime import Device, OpenVINORuntime, Precision, Runtime, TorchRuntime, resolve_device
 from sorby.bundle import Description, OpenBundle
+from sorby.classify.cross_stitch import cross_stitched
+from sorby.classify.heads import Head, HeadSpec, head_arrays, head_from_arrays
 from sorby.classify.judge import Judge, Verdicts
-from sorby.classify.linear_head import Linear
 from sorby.classify.network import ClassifierNetwork
 from sorby.errors import BundleError, Quarantined, SorbyError
 from sorby.micrograph import Micrograph, read
@@ -34,35 +36,58 @@ _VERDICTS_AT_ONCE = 64
 Features = npt.NDArray[np.float32]
 
 
-class LinearOnStages(nn.Module):
-    """The frozen regime as one graph: uint8 images to logits and pooled stage features."""
+class HeadOnStages(nn.Module):
+    """The frozen regime as one graph: uint8 images to class scores and pooled stage features.
 
-    def __init__(self, features: StageFeatures, head: Linear) -> None:
+    Parameters
+    ----------
+    networks : sequence of StageFeatures
+        One; or two where one tells subtypes and the other sizes. Their features stand one after the other.
+    head : Head
+    """
+
+    def __init__(self, networks: Sequence[StageFeatures], head: Head) -> None:
         super().__init__()
-        self.features = features
-        self.head = nn.Linear(head.weight.shape[1], head.weight.shape[0])
-        self.head.weight.data = torch.from_numpy(head.weight.copy())
-        self.head.bias.data = torch.from_numpy(head.bias.copy())
+        self.networks = nn.ModuleList(networks)
+        self.head = head
+
+    @property
+    def features(self) -> StageFeatures:
+        """The first network."""
+        return cast(StageFeatures, self.networks[0])
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits (N, C) and features (N, D)."""
-        pooled = self.features(images)
+        """Return scores (N, C) and features (N, D)."""
+        pooled = torch.cat([network(images) for network in self.networks], dim=1)
         return self.head(pooled), pooled
 
 
-class LogitsOnly(nn.Module):
-    """The graph as attribution wants it: logits only, and of the image as it stands where views are averaged."""
+class ScoresOnly(nn.Module):
+    """The graph as attribution wants it: scores only, and of the image as it stands where views are averaged.
 
-    def __init__(self, graph: nn.Module) -> None:
+    Parameters
+    ----------
+    graph : HeadOnStages or ClassifierNetwork
+    stage : str, optional
+        Logarithms of the probabilities of one stage (``subtype``, or the sizes of the subtype of that name) in
+        place of the class scores.
+    """
+
+    def __init__(self, graph: HeadOnStages | ClassifierNetwork, stage: str | None = None) -> None:
         super().__init__()
-        self.graph = graph
+        self.graph, self.stage = graph, stage
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits (N, C)."""
-        if isinstance(self.graph, LinearOnStages):
-            pooled = torch.cat([statistics(each) for each in self.graph.features.maps(images)], dim=1)
-            return cast(torch.Tensor, self.graph.head(pooled))
-        return cast(torch.Tensor, self.graph(images)[0])
+        """Return scores (N, C)."""
+        if isinstance(self.graph, HeadOnStages):
+            each = [cast(StageFeatures, network).maps(images) for network in self.graph.networks]
+            pooled = torch.cat([statistics(stage) for maps in each for stage in maps], dim=1)
+        else:
+            pooled = self.graph.embed(images)
+        head = self.graph.head
+        if self.stage is None:
+            return cast(torch.Tensor, head(pooled))
+        return head.composition.stages(head.readout(pooled))[self.stage].clamp_min(1e-9).log()
 
 
 def short_hashes(hashes: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -88,6 +113,12 @@ class Verdict:
         p-value of "like the taught images".
     reasons : tuple of str
         Why a person must look; empty where nobody must.
+    stages : dict of str to dict of str to float
+        What each stage says by itself, uncalibrated: ``subtype``, then the sizes of the chosen subtype; empty
+        where the head has one stage.
+    lengths_um : dict of str to tuple of float
+        Predicted needle lengths in micrometres with the ends of their interval, by name (``mean``, ``largest``,
+        ``q95`` ...); empty where the head predicts none.
     pixel_size_um, scale_source
         Scale of the image as read.
     notes : tuple of str
@@ -104,6 +135,17 @@ class Verdict:
     pixel_size_um: float | None
     scale_source: str
     notes: tuple[str, ...]
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    lengths_um: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+
+    @property
+    def trace(self) -> str:
+        """Say in one line which stage decided what, e.g. ``subtype G (.97) -> size of G 9-10 (.88)``."""
+        steps = []
+        for name, said in self.stages.items():
+            best = max(said, key=said.__getitem__)
+            steps.append(f"{name} {best} ({said[best]:.2f})")
+        return " -> ".join(steps)
 
     @property
     def referred(self) -> bool:
@@ -121,19 +163,55 @@ class _Job:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Asides:
+    """What a head says of a batch besides its classes."""
+
+    head: Head
+    stages: dict[str, npt.NDArray[np.float64]]
+    log_lengths: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, head: Head, features: Features) -> Asides:
+        """Ask a head."""
+        return cls(head, head.stages(features), head.log_lengths(features))
+
+    def stages_of(self, k: int, label: int) -> dict[str, dict[str, float]]:
+        """Return the stages that led to a label of image *k*."""
+        if not self.stages:
+            return {}
+        structure = self.head.spec.structure
+        subtype = structure.subtypes[structure.subtype[label]]
+        named = {"subtype": structure.subtypes, subtype: structure.sizes[structure.subtype[label]]}
+        return {
+            (name if name == "subtype" else f"size of {name}"): {
+                word: float(value) for word, value in zip(words, self.stages[name][k], strict=True)
+            }
+            for name, words in named.items()
+        }
+
+    def lengths_of(self, k: int) -> dict[str, tuple[float, float, float]]:
+        """Return the lengths of image *k* in micrometres, each with the ends of its interval."""
+        margin = self.head.length_margin.double().numpy()
+        middle = self.log_lengths[k]
+        ends = np.exp(np.stack([middle, middle - margin, middle + margin], axis=1))
+        return {
+            name: (float(row[0]), float(row[1]), float(row[2]))
+            for name, row in zip(self.head.spec.lengths, ends, strict=True)
+        }
+
+
 class Classifier:
     """A classifier ready to give verdicts.
 
     Parameters
     ----------
-    graph : torch.nn.Module
-        uint8 images (N, H, W, C) to (logits, features).
+    graph : HeadOnStages or ClassifierNetwork
+        uint8 images (N, H, W, C) to (scores, features); its head is also applied in float32 outside of it.
     regime : {"frozen", "finetune"}
     classes : sequence of str
     preprocessing : Preprocessing
-    head : Linear
-        The last layer, applied in float32 outside the graph.
-    fold_heads : Linear, optional
+    fold_heads : sequence of Head, optional
         Heads of the inner folds, for CV+ sets.
     judge : Judge
     onnx : bytes, optional
@@ -146,20 +224,20 @@ class Classifier:
 
     def __init__(
         self,
-        graph: nn.Module,
+        graph: HeadOnStages | ClassifierNetwork,
         regime: Regime,
         classes: tuple[str, ...],
         preprocessing: Preprocessing,
-        head: Linear,
-        fold_heads: Linear | None,
+        fold_heads: Sequence[Head] | None,
         judge: Judge,
         onnx: bytes | None = None,
         runtime: Runtime | None = None,
         taught: npt.NDArray[np.uint64] | None = None,
     ) -> None:
         self.graph = graph.eval()
+        self.head = copy.deepcopy(graph.head).cpu().float().eval()  # the graph may move to another device
         self.regime, self.classes, self.preprocessing = regime, classes, preprocessing
-        self.head, self.fold_heads, self.judge = head, fold_heads, judge
+        self.fold_heads, self.judge = None if fold_heads is None else tuple(fold_heads), judge
         self.taught = np.empty(0, np.uint64) if taught is None else taught
         self._onnx = onnx
         self._runtime = runtime
@@ -192,8 +270,8 @@ class Classifier:
     def judge_features(self, features: Features, pixel_size_um: npt.NDArray[np.float64] | None = None) -> Verdicts:
         """Return verdicts from features (N, D) that this classifier's graph has computed."""
         sizes = np.full(len(features), np.nan) if pixel_size_um is None else pixel_size_um
-        fold_logits = None if self.fold_heads is None else self.fold_heads(features)
-        return self.judge.judge(self.head(features), fold_logits, features, sizes)
+        fold_logits = None if self.fold_heads is None else np.stack([h.scores(features) for h in self.fold_heads])
+        return self.judge.judge(self.head.scores(features), fold_logits, features, sizes)
 
     def was_taught(self, hashes: Iterable[str]) -> npt.NDArray[np.bool_]:
         """Say for each image file, by its SHA-256, whether this classifier was made from it."""
@@ -250,12 +328,13 @@ class Classifier:
         verdicts: Iterator[Verdict] = iter(())
         if good:
             sizes = np.array([np.nan if job.pixel_size_um is None else job.pixel_size_um for job, _ in good])
-            judged = self.judge_features(np.stack([outcome for _, outcome in good]), sizes)
-            verdicts = (self._verdict(job, judged, k) for k, (job, _) in enumerate(good))
+            features = np.stack([outcome for _, outcome in good])
+            judged, asides = self.judge_features(features, sizes), Asides.of(self.head, features)
+            verdicts = (self._verdict(job, judged, asides, k) for k, (job, _) in enumerate(good))
         for job, outcome in waiting:
             yield Quarantined.from_error(job.path, outcome) if isinstance(outcome, SorbyError) else next(verdicts)
 
-    def _verdict(self, job: _Job, verdicts: Verdicts, k: int) -> Verdict:
+    def _verdict(self, job: _Job, verdicts: Verdicts, asides: Asides, k: int) -> Verdict:
         p = verdicts.probabilities[k]
         return Verdict(
             image=job.path,
@@ -268,13 +347,15 @@ class Classifier:
             pixel_size_um=job.pixel_size_um,
             scale_source=job.scale_source,
             notes=job.notes,
+            stages=asides.stages_of(k, int(p.argmax())),
+            lengths_um=asides.lengths_of(k),
         )
 
     # -- looking inside -----------------------------------------------------------------------------------
 
-    def logits_module(self) -> nn.Module:
-        """Return a torch module from uint8 images (N, H, W, C) to logits (N, C), for attribution."""
-        return LogitsOnly(self.graph).eval()
+    def logits_module(self, stage: str | None = None) -> nn.Module:
+        """Return a torch module from uint8 images (N, H, W, C) to scores (N, C), for attribution; see `ScoresOnly`."""
+        return ScoresOnly(self.graph, stage).eval()
 
     def prepared(self, micrograph: Micrograph) -> Uint8Image:
         """Return the pixels (H, W, C) that the network sees of a micrograph."""
@@ -287,16 +368,23 @@ class Classifier:
         weights = {key: value.detach().cpu().numpy() for key, value in self.graph.state_dict().items()}
         calibration = self.judge.as_arrays() | {_TAUGHT: self.taught}
         if self.fold_heads is not None:
-            calibration |= {"fold_heads.weight": self.fold_heads.weight, "fold_heads.bias": self.fold_heads.bias}
+            for k, head in enumerate(self.fold_heads):
+                calibration |= head_arrays(head, f"fold_heads.{k}.")
         return {"weights": weights, "calibration": calibration}
 
     @property
     def backbone_section(self) -> dict[str, Any]:
         """Return what rebuilds the graph from its weights."""
-        if isinstance(self.graph, LinearOnStages):
-            features = self.graph.features
-            return {"stages": list(features.stages), "pooling": "mean+std", "views": features.views}
-        return {}
+        head = {"head": self.head.spec.model_dump(mode="json")}
+        if isinstance(self.graph, HeadOnStages):
+            networks = [cast(StageFeatures, network) for network in self.graph.networks]
+            return {
+                **head,
+                "stages": [list(network.stages) for network in networks],
+                "pooling": "mean+std",
+                "views": networks[0].views,
+            }
+        return head
 
     @classmethod
     def from_bundle(cls, bundle: OpenBundle) -> Classifier:
@@ -327,20 +415,21 @@ class Classifier:
         model: dict[str, Any] = dict(description.model)
         regime: Regime = model["regime"]
         preprocessing = Preprocessing.model_validate(description.preprocessing)
-        blank = load_backbone(model["backbone"], pretrained=False, size=(preprocessing.height, preprocessing.width))
-        backbone = Backbone(blank.name, blank.module, tuple(model["mean"]), tuple(model["std"]), blank.source)
-        head = Linear(weights["head.weight"].astype(np.float32), weights["head.bias"].astype(np.float32))
-        if head.weight.shape[0] != len(description.classes):
-            raise ValueError(f"{head.weight.shape[0]} outputs for {len(description.classes)} classes")
-        graph: nn.Module
+        size = (preprocessing.height, preprocessing.width)
+        backbones = [_blank(facts, size) for facts in model["networks"]]
+        head = Head(HeadSpec.model_validate(model["head"]))
+        if list(head.spec.classes) != list(description.classes):
+            raise ValueError(f"a head for {len(head.spec.classes)} classes, a bundle of {len(description.classes)}")
+        graph: HeadOnStages | ClassifierNetwork
         if regime == "frozen":
-            graph = LinearOnStages(StageFeatures(backbone, tuple(model["stages"]), model["views"]), head)
+            stages = zip(backbones, model["stages"], strict=True)
+            graph = HeadOnStages([StageFeatures(each, tuple(k), model["views"]) for each, k in stages], head)
         else:
-            graph = ClassifierNetwork(backbone, len(description.classes))
+            graph = ClassifierNetwork(backbones, head)
         graph.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in weights.items()})
-        fold_heads = None
-        if "fold_heads.weight" in calibration:
-            fold_heads = Linear(calibration.pop("fold_heads.weight"), calibration.pop("fold_heads.bias"))
+        folds = sorted({int(key.split(".")[1]) for key in calibration if key.startswith("fold_heads.")})
+        fold_heads = [head_from_arrays(head.spec, calibration, f"fold_heads.{k}.") for k in folds] or None
+        calibration = {key: value for key, value in calibration.items() if not key.startswith("fold_heads.")}
         taught = calibration.pop(_TAUGHT, None)
         sizes = description.novelty.get("pixel_sizes_um")
         judge = Judge.from_arrays(
@@ -350,7 +439,15 @@ class Classifier:
             (float(sizes[0]), float(sizes[1])) if isinstance(sizes, list) else None,  # type: ignore[arg-type]
         )
         classes = tuple(description.classes)
-        return cls(graph, regime, classes, preprocessing, head, fold_heads, judge, bundle.read(_GRAPH), taught=taught)
+        return cls(graph, regime, classes, preprocessing, fold_heads, judge, bundle.read(_GRAPH), taught=taught)
+
+
+def _blank(facts: dict[str, Any], size: tuple[int, int]) -> Backbone:
+    """Return the network that a bundle names, without its weights."""
+    blank = load_backbone(facts["name"], pretrained=False, size=size)
+    if facts.get("stitched"):
+        blank = cross_stitched(blank)
+    return Backbone(blank.name, blank.module, tuple(facts["mean"]), tuple(facts["std"]), blank.source)
 
 
 def load_bundle(bundle: OpenBundle, device: str) -> Classifier:

@@ -16,8 +16,10 @@ from lightning_fabric import Fabric
 from sorby.backbone import architecture, runtime
 from sorby.classify import augmentation
 from sorby.classify.checkpoint import load_checkpoint, save_checkpoint
-from sorby.classify.losses import make_loss
-from sorby.classify.network import ClassifierNetwork, parameter_groups
+from sorby.classify.cross_stitch import cross_stitched
+from sorby.classify.heads import Head, HeadSpec, Targets
+from sorby.classify.losses import HeadLoss
+from sorby.classify.network import ClassifierNetwork, embedding_width, parameter_groups
 from sorby.classify.recipe import Recipe
 from sorby.classify.sampling import epoch_order
 from sorby.classify.schedule import rate_factor
@@ -39,13 +41,18 @@ class Part:
         Prepared images of the whole corpus; may be memory-mapped.
     rows : ndarray of int, shape (n,)
         Which of them belong to the part.
-    labels : ndarray of int, shape (n,)
-        Their classes.
+    targets : Targets
+        Their classes, and lengths and criteria where known.
     """
 
     pixels: Pixels
     rows: Labels
-    labels: Labels
+    targets: Targets
+
+    @property
+    def labels(self) -> Labels:
+        """Classes, shape (n,)."""
+        return self.targets.labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +78,13 @@ class Finetuned:
     resumed_from: int
 
 
-def fingerprint(recipe: Recipe, train: Part, validation: Part) -> str:
+def fingerprint(recipe: Recipe, spec: HeadSpec, train: Part, validation: Part) -> str:
     """Identify a training, so that a checkpoint of another one is never resumed."""
-    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    digest = hashlib.sha256((recipe.model_dump_json() + spec.model_dump_json()).encode())
     for part in (train, validation):
-        digest.update(part.labels.tobytes() + part.rows.tobytes())
+        targets = part.targets
+        for values in (targets.labels, targets.log_lengths, targets.criterion, part.rows):
+            digest.update(np.ascontiguousarray(values).tobytes())
         for row in part.rows:
             digest.update(np.ascontiguousarray(part.pixels[row]).tobytes())
     return digest.hexdigest()
@@ -104,10 +113,20 @@ def _batch(
     return torch.stack(changed)
 
 
+def _fresh_head(spec: HeadSpec, backbone: architecture.Backbone, seed: int) -> Head:
+    """Return a head for a backbone with seeded weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = Head(spec.model_copy(update={"inputs": embedding_width(backbone.module)}))
+        for weight in head.readout.weights():
+            torch.nn.init.kaiming_uniform_(weight, a=5**0.5)
+    return head
+
+
 class _Training:
     """The moving parts of one training."""
 
-    def __init__(self, recipe: Recipe, n_classes: int, train: Part, device: runtime.Device) -> None:
+    def __init__(self, recipe: Recipe, spec: HeadSpec, train: Part, device: runtime.Device) -> None:
         section = recipe.finetune
         self.recipe, self.section, self.train = recipe, section, train
         target = runtime.resolve_device(device)
@@ -123,12 +142,20 @@ class _Training:
             size=(height, width),
             **options,
         )
+        if spec.sharing == "towers":
+            backbone = cross_stitched(backbone)
         self.backbone = backbone
-        network = ClassifierNetwork(backbone, n_classes, recipe.seed).to(memory_format=torch.channels_last)
+        head = _fresh_head(spec, backbone, recipe.seed)
+        if spec.lengths:
+            head.set_length_scale(train.targets.log_lengths)
+        network = ClassifierNetwork([backbone], head).to(memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(parameter_groups(network, section), lr=section.learning_rate)
         self.plain_network, self.plain_optimiser = network, optimiser
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
-        self.loss = self.fabric.to_device(make_loss(recipe.balance, train.labels, n_classes, section.label_smoothing))
+        n_classes, weight = len(spec.classes), recipe.head.length_weight
+        self.loss = self.fabric.to_device(
+            HeadLoss(recipe.balance, train.labels, n_classes, weight, section.label_smoothing)
+        )
         self.augment = augmentation.make(recipe.augment)
 
     def run_epoch(self, epoch: int) -> float:
@@ -146,12 +173,12 @@ class _Training:
                 images = self.fabric.to_device(
                     _batch(self.train, rows, self.augment, recipe.seed, epoch, k * section.batch_size)
                 )
-                labels = self.fabric.to_device(torch.from_numpy(self.train.labels[rows].astype(np.int64)))
+                targets = self.train.targets.take(rows).tensors(self.fabric.device)
                 last = (k + 1) % section.accumulate == 0 or k + 1 == len(micro)
                 _seed(recipe.seed, epoch, len(order) + k)
                 with self.fabric.no_backward_sync(self.network, enabled=not last):
-                    logits, _ = self.network(images)
-                    loss = self.loss(logits.float(), labels)
+                    _, embedding = self.network(images)
+                    loss = self.loss(self.plain_network.head, embedding.float(), targets)
                     self.fabric.backward(loss / section.accumulate)
                 total += float(loss.detach()) * len(rows)
                 if last:
@@ -192,7 +219,7 @@ class _Training:
 
 def finetune(
     recipe: Recipe,
-    n_classes: int,
+    spec: HeadSpec,
     train: Part,
     validation: Part,
     state_folder: Path,
@@ -204,7 +231,8 @@ def finetune(
     Parameters
     ----------
     recipe : Recipe
-    n_classes : int
+    spec : HeadSpec
+        What reads the network; ``inputs`` is set to the length of its embedding.
     train, validation : Part
         Disjoint specimens; the validation part chooses the epoch and nothing else.
     state_folder : Path
@@ -216,8 +244,8 @@ def finetune(
     InputError
         The folder holds the checkpoint of another training, or the training diverges.
     """
-    identity = fingerprint(recipe, train, validation)
-    training = _Training(recipe, n_classes, train, device)
+    identity = fingerprint(recipe, spec, train, validation)
+    training = _Training(recipe, spec, train, device)
     path = state_folder / "checkpoint.safetensors"
     first, notes, best = training.resume(path, identity)
     history: list[dict[str, float]] = notes["history"]
@@ -231,7 +259,7 @@ def finetune(
                 f"epoch {epoch + 1}: the training loss is no longer a number",
                 "a lower rate, e.g. --set finetune.learning_rate=1e-4, or --set finetune.precision=fp32",
             )
-        scores = _validate(training, validation, n_classes)
+        scores = _validate(training, validation, len(spec.classes))
         history.append({"epoch": epoch, "train_loss": train_loss, **scores})
         now = {key: value.detach().clone() for key, value in training.plain_network.state_dict().items()}
         if best_epoch < 0 or scores["val_macro_f1"] > history[best_epoch]["val_macro_f1"]:

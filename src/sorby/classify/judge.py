@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorby.classify.linear_head import FittedHead
+from sorby.classify.heads import FittedHead
 from sorby.classify.recipe import VerdictSection
 from sorby.evidence import (
     RMDS,

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sorby.classify.heads import Head
+from sorby.classify.heads.targets import TargetTensors
 from sorby.classify.recipe import BalanceSection
 
 
@@ -23,32 +25,45 @@ def class_weights(labels: npt.NDArray[np.intp], n_classes: int) -> npt.NDArray[n
     return weights
 
 
-class FocalLoss(nn.Module):
-    """Mean of (1 - p_t)^gamma CE (Lin et al. 2017, eq. 4 with alpha = 1).
+def focal_factor(scores: torch.Tensor, labels: torch.Tensor, gamma: float) -> torch.Tensor:
+    """Return (1 - p_t)^gamma for each example, shape (N,) (Lin et al. 2017, eq. 4 with alpha = 1); 0 gives ones."""
+    log_p = functional.log_softmax(scores, dim=1).gather(1, labels.unsqueeze(1)).squeeze(1)
+    return (1 - log_p.exp()) ** gamma
+
+
+class HeadLoss(nn.Module):
+    """The mean of a head's own losses, corrected for unequal class counts as the recipe asks.
 
     Parameters
     ----------
-    gamma : float
-        0 gives cross-entropy.
+    balance : BalanceSection
+    labels : ndarray of int
+        Of the training images; class weights come from their counts.
+    n_classes : int
+    length_weight, label_smoothing : float
     """
 
-    def __init__(self, gamma: float = 2.0) -> None:
+    def __init__(
+        self,
+        balance: BalanceSection,
+        labels: npt.NDArray[np.intp],
+        n_classes: int,
+        length_weight: float = 1.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.gamma = gamma
+        self.balance, self.length_weight, self.label_smoothing = balance, length_weight, label_smoothing
+        weight = class_weights(labels, n_classes) if balance.loss == "class-weights" else np.ones(n_classes)
+        self.register_buffer("weight", torch.tensor(weight, dtype=torch.float32))
+        self.weight: torch.Tensor
 
-    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss of logits (N, C) and labels (N,)."""
-        log_p = functional.log_softmax(logits, dim=1).gather(1, labels.unsqueeze(1)).squeeze(1)
-        return -((1 - log_p.exp()) ** self.gamma * log_p).mean()
-
-
-def make_loss(
-    balance: BalanceSection, labels: npt.NDArray[np.intp], n_classes: int, label_smoothing: float = 0.0
-) -> nn.Module:
-    """Return the loss that a recipe asks for, weights taken from the training labels."""
-    if balance.loss == "focal":
-        return FocalLoss(balance.gamma)
-    weight = None
-    if balance.loss == "class-weights":
-        weight = torch.tensor(class_weights(labels, n_classes), dtype=torch.float32)
-    return nn.CrossEntropyLoss(weight=weight, label_smoothing=label_smoothing)
+    def forward(self, head: Head, embedding: torch.Tensor, targets: TargetTensors) -> torch.Tensor:
+        """Return the mean loss of a batch from its embedding (N, D)."""
+        found = head.losses(embedding, targets, self.length_weight)
+        if self.label_smoothing:
+            even = -functional.log_softmax(head(embedding).float(), dim=1).mean(dim=1)
+            found = (1 - self.label_smoothing) * found + self.label_smoothing * even
+        if self.balance.loss == "focal":
+            found = found * focal_factor(head(embedding).float(), targets.labels, self.balance.gamma)
+        weight = self.weight[targets.labels]
+        return (weight * found).sum() / weight.sum().clamp_min(1e-12)

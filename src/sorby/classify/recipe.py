@@ -50,11 +50,15 @@ class BackboneSection(Section):
     ----------
     name : str
         timm name; ``efficientnet_lite0`` needs no network.
+    size_name : str, optional
+        Another network for the sizes of a staged head; ``name`` then tells subtypes only (Durmaz et al. suggest
+        ResNet-50 for the subtype, ResNet-18 for the size).
     pretrained : bool
         False trains from seeded random weights, and the bundle says so.
     """
 
     name: str = "efficientnet_lite0"
+    size_name: str | None = None
     pretrained: bool = True
 
 
@@ -86,11 +90,58 @@ class SplitSection(Section):
         return self
 
 
-class HeadSection(Section):
-    """The linear head on frozen features.
+class LabelsSection(Section):
+    """Which labels are taught, and how far they are believed.
 
     Attributes
     ----------
+    merge : dict
+        Labels that count as another one, e.g. ``{G9: G9-10, G10: G9-10}``.
+    min_count : int
+        Classes with fewer images take no part, and the run says which (Durmaz et al. left out G6, M6, M7 and B6).
+    noise : {"none", "confident", "raters"}
+        ``confident`` leaves out images whose label cross-fitted probabilities contradict (confident learning,
+        Northcutt et al. 2021). ``raters`` shares doubtful images out to the classes that the image and what is
+        known of its raters speak for (Raykar et al. 2010); ratings are taken from columns ``rating_...`` and the
+        label counts as one more, by the person in column ``rater``.
+    rounds : int
+        Rounds of ``raters``.
+    """
+
+    merge: dict[str, str] = Field(default_factory=dict)
+    min_count: int = Field(1, ge=1)
+    noise: Literal["none", "confident", "raters"] = "none"
+    rounds: int = Field(3, ge=1, le=20)
+
+
+class HeadSection(Section):
+    """What turns features into classes.
+
+    Attributes
+    ----------
+    kind : {"flat", "staged", "multitask", "ordinal", "length"}
+        ``flat``: one score a class, the global model. The others take structure codes apart into subtype and size:
+        ``staged``: a classifier for the subtype and one for the sizes of each subtype, trained apart (the two-stage
+        model); ``multitask``: the same four tasks on one shared hidden layer, trained together; ``ordinal``: sizes
+        as an order, where an error costs by its distance; ``length``: needle lengths are predicted and graded
+        through the grade table.
+    routing : {"hard", "soft"}
+        ``hard``: the most probable subtype decides which sizes are looked at, as published; ``soft``: a class
+        scores the product of both probabilities.
+    sharing : {"hard", "cross-stitch"}
+        Of ``multitask``: one trunk for all tasks, or a tower for the subtype and one for the sizes with learned
+        cross-stitch units between them.
+    hidden : int
+        Width of the hidden layer of ``multitask``.
+    auxiliary : {"none", "length"}
+        ``length`` has the head predict needle lengths besides its classes, where the corpus states them.
+    length_weight : float
+        Weight of the lengths in the loss.
+    distance_cost : float
+        Of ``ordinal``: weight of the expected distance in grades.
+    table : dict, optional
+        Fields of the grade table that ``length`` grades through (``classes``, ``mean_um``, ``maximum_um``,
+        ``subtype_factor`` ...); sorby's house scale where absent.
     c_grid : tuple of float
         Inverse regularisation strengths tried by inner cross-validation.
     folds : int
@@ -100,6 +151,14 @@ class HeadSection(Section):
         same for a mirrored image, usually a little better, and 4 or 8 times slower.
     """
 
+    kind: Literal["flat", "staged", "multitask", "ordinal", "length"] = "flat"
+    routing: Literal["hard", "soft"] = "hard"
+    sharing: Literal["hard", "cross-stitch"] = "hard"
+    hidden: int = Field(64, ge=2, le=4096)
+    auxiliary: Literal["none", "length"] = "none"
+    length_weight: float = Field(1.0, gt=0)
+    distance_cost: float = Field(0.5, ge=0)
+    table: dict[str, Any] | None = None
     c_grid: tuple[Annotated[float, Field(gt=0)], ...] = (1e-3, 1e-2, 3e-2, 1e-1, 1.0)
     views: Literal[1, 4, 8] = 1
     folds: int = Field(5, ge=2, le=20)
@@ -201,6 +260,7 @@ class Recipe(Section):
     image: ImageSection = ImageSection()
     backbone: BackboneSection = BackboneSection()
     split: SplitSection = SplitSection()
+    labels: LabelsSection = LabelsSection()
     head: HeadSection = HeadSection()
     balance: BalanceSection = BalanceSection()
     augment: Literal["none", "flips", "steel", "fracture"] = "flips"
@@ -213,6 +273,10 @@ class Recipe(Section):
             raise ValueError("the frozen regime knows balance.loss plain or class-weights and no weighted sampling")
         if self.balance.loss == "focal" and self.finetune.label_smoothing:
             raise ValueError("balance.loss=focal knows no finetune.label_smoothing")
+        if self.backbone.size_name and self.head.kind != "staged":
+            raise ValueError("backbone.size_name needs head.kind=staged")
+        if self.head.auxiliary == "length" and self.head.kind in ("flat", "staged") and self.regime == "finetune":
+            raise ValueError("head.auxiliary=length needs head.kind=multitask, ordinal or length when fine-tuning")
         if self.head.views == 8 and (self.image.height != self.image.width or self.image.sizing in ("mode", "mean")):
             raise ValueError("head.views=8 turns images by a quarter and needs image.height = image.width")
         return self

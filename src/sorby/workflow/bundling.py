@@ -33,10 +33,8 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
         preprocessing=classifier.preprocessing.model_dump(mode="json"),
         model={
             "regime": classifier.regime,
-            "backbone": fit.backbone["name"],
-            "mean": fit.backbone["mean"],
-            "std": fit.backbone["std"],
-            "weights_source": fit.backbone["source"],
+            "networks": fit.networks,
+            **({"merged_labels": recipe.labels.merge} if recipe.labels.merge else {}),
             **classifier.backbone_section,
         },
         calibration={

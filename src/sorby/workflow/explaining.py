@@ -11,7 +11,7 @@ from PIL import Image
 
 from sorby.attribution import Attribution, grad_cam, linear_contribution, overlay
 from sorby.classify import Classifier
-from sorby.classify.classifier import LinearOnStages
+from sorby.classify.classifier import HeadOnStages
 from sorby.files import atomic_write
 from sorby.micrograph import Micrograph, resize, to_uint8
 
@@ -22,7 +22,7 @@ _LONGEST_SIDE_PX = 2048  # pictures for people; larger micrographs are scaled do
 def stage_layers(classifier: Classifier) -> list[str] | None:
     """Name the pooled layers of a frozen classifier, or None for a fine-tuned one (its last convolution)."""
     graph = classifier.graph
-    if not isinstance(graph, LinearOnStages):
+    if not isinstance(graph, HeadOnStages):
         return None
     module, stages = graph.features.module, graph.features.stages
     names = [str(module.feature_info[k]["module"]) for k in stages]  # type: ignore[index]

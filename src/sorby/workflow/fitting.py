@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,19 @@ from sorby.backbone.architecture import Backbone, to_onnx
 from sorby.backbone.pipeline import prepared
 from sorby.backbone.runtime import Device, OpenVINORuntime, Runtime, TorchRuntime, resolve_device, run
 from sorby.classify import Classifier, Recipe, Verdicts
-from sorby.classify.classifier import LinearOnStages, short_hashes
-from sorby.classify.finetune import Part, finetune
+from sorby.classify.classifier import HeadOnStages, short_hashes
+from sorby.classify.cross_stitch import CrossStitched
+from sorby.classify.finetune import Part
+from sorby.classify.heads import fit_head, spec_for
 from sorby.classify.judge import cross_fitted_judge, held_out_judge
-from sorby.classify.linear_head import Linear, fit_head
+from sorby.classify.label_noise import learn_from_doubtful
+from sorby.classify.staged_finetune import finetune_head
 from sorby.corpus import splits
 from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.files import explained, sha256_bytes, write_json
 from sorby.progress import bar
 from sorby.workflow.planning import Plan
+from sorby.workflow.ratings import ratings_of
 
 Rows = npt.NDArray[np.intp]
 
@@ -39,14 +44,14 @@ class Fit:
     Attributes
     ----------
     classifier : Classifier
-    backbone : dict
-        ``name``, ``mean``, ``std``, ``source`` of the weights.
+    networks : list of dict
+        ``name``, ``mean``, ``std``, ``source`` of the weights of each network.
     notes : dict
         Regime-specific: head trials, or the learning curve and best epoch.
     """
 
     classifier: Classifier
-    backbone: dict[str, Any]
+    networks: list[dict[str, Any]]
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -60,6 +65,7 @@ def _backbone_facts(backbone: Backbone) -> dict[str, Any]:
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "source": backbone.source.as_dict(),
+        **({"stitched": True} if isinstance(backbone.module, CrossStitched) else {}),
     }
 
 
@@ -77,19 +83,30 @@ class FrozenTrainer:
 
     def __init__(self, plan: Plan, recipe: Recipe, device: Device = "auto") -> None:
         self.plan, self.recipe = plan, recipe
-        p = plan.preprocessing
-        backbone = load_backbone(
-            recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed, size=(p.height, p.width)
-        )
-        self._extractor = FeatureExtractor(backbone, plan.preprocessing, device=device, views=recipe.head.views)
+        p, chosen = plan.preprocessing, recipe.backbone
+        names = [chosen.name, *([chosen.size_name] if chosen.size_name else [])]
+        self._extractors = [
+            FeatureExtractor(
+                load_backbone(name, pretrained=chosen.pretrained, seed=recipe.seed, size=(p.height, p.width)),
+                p,
+                device=device,
+                views=recipe.head.views,
+            )
+            for name in names
+        ]
         self._features: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
+        self._widths: list[int] = []
 
     def read_images(self, paths: Sequence[Path], hashes: Sequence[str]) -> tuple[Rows, list[Quarantined]]:
         """Compute the features of every image; return the readable rows and the others' reasons."""
-        with bar("features", len(paths)) as advance:
-            extracted = self._extractor.extract(paths, hashes, advance)
-        self._features = np.zeros((len(paths), extracted.features.shape[1]), np.float32)
-        self._features[extracted.kept] = extracted.features
+        parts = []
+        for extractor in self._extractors:
+            with bar("features", len(paths)) as advance:
+                extracted = extractor.extract(paths, hashes, advance)
+            part = np.zeros((len(paths), extracted.features.shape[1]), np.float32)
+            part[extracted.kept] = extracted.features
+            parts.append(part)
+        self._features, self._widths = np.concatenate(parts, axis=1), [part.shape[1] for part in parts]
         return extracted.kept, extracted.quarantined
 
     def keep(self, plan: Plan, kept: Rows) -> None:
@@ -103,22 +120,37 @@ class FrozenTrainer:
         plan, recipe = self.plan, self.recipe
         labels, groups = plan.labels[rows], _inner_groups(plan, rows)
         folds = splits.kfold(plan.names[rows], recipe.head.folds, groups=groups, seed=recipe.seed)
-        features = self._features[rows]
-        fitted = fit_head(features, labels, len(plan.classes), folds, recipe.head, recipe.balance, recipe.seed)
-        judge = cross_fitted_judge(fitted, features, labels, groups, recipe.verdict, _range_um(plan, rows))
-        graph = LinearOnStages(self._extractor.graph, fitted.head)
-        classifier = Classifier(
-            graph, "frozen", plan.classes, plan.preprocessing, fitted.head, fitted.fold_heads, judge,
-            taught=_hashes(plan, rows),
+        features, targets = self._features[rows], plan.targets.take(rows)
+        spec = spec_for(
+            recipe.head, plan.classes, inputs=features.shape[1], parts=plan.parts, lengths=plan.lengths, frozen=True
+        )
+        parts = (self._widths[0], self._widths[1]) if len(self._widths) == 2 else None
+        learn = partial(
+            fit_head, features, targets, spec, folds, balance=recipe.balance, parts=parts,
+            length_alpha=recipe.verdict.alpha, seed=recipe.seed,
         )  # fmt: skip
+        fitted, doubts = learn_from_doubtful(
+            learn,
+            recipe.head,
+            recipe.labels,
+            labels,
+            lambda: ratings_of(plan.corpus.take(rows), plan.classes, recipe.labels.merge),
+        )
+        judge = cross_fitted_judge(fitted, features, labels, groups, recipe.verdict, _range_um(plan, rows))
+        graph = HeadOnStages([extractor.graph for extractor in self._extractors], fitted.head)
+        classifier = Classifier(
+            graph, "frozen", plan.classes, plan.preprocessing, fitted.fold_heads, judge, taught=_hashes(plan, rows)
+        )
+        runtime = self._extractors[0].runtime
         notes = {
             "c": fitted.c,
             "head_trials": fitted.trials,
             "inner_folds": int(folds.max()) + 1,
             "calibrated_on": f"{len(rows)} training images, cross-fitted",
-            "runtime": f"{self._extractor.runtime.name} {self._extractor.runtime.precision}",
+            "runtime": f"{runtime.name} {runtime.precision}",
+            **({"label_noise": doubts} if doubts else {}),
         }
-        return Fit(classifier, _backbone_facts(self._extractor.backbone), notes)
+        return Fit(classifier, [_backbone_facts(each.backbone) for each in self._extractors], notes)
 
     def verdicts(self, fit: Fit, rows: Rows) -> Verdicts:
         """Return the verdicts of some rows."""
@@ -189,12 +221,9 @@ class FinetuneTrainer:
         for what, rows in (("train", taught), ("validation", validation), ("calibration", held)):
             if not len(rows):
                 raise InputError(f"the {what} part is empty", "add images, or use the frozen regime")
-        done = finetune(
-            recipe, len(plan.classes), self._part(taught), self._part(validation), self._state / name,
-            device=self._device,
-        )  # fmt: skip
-        layer = done.network.head
-        head = Linear(layer.weight.detach().float().cpu().numpy(), layer.bias.detach().float().cpu().numpy())
+        parts_of = [self._part(taught), self._part(validation), self._part(held)]
+        spec = spec_for(recipe.head, plan.classes, inputs=1, parts=plan.parts, lengths=plan.lengths, frozen=False)
+        done = finetune_head(recipe, spec, parts_of[0], parts_of[1], self._state / name, device=self._device)
         p = plan.preprocessing
         shape = (p.height, p.width, p.channels)
         onnx = to_onnx(done.network, *shape, ("logits", "features"))
@@ -202,28 +231,30 @@ class FinetuneTrainer:
         cuda = resolve_device(self._device) == "cuda"
         runtime: Runtime = TorchRuntime(done.network, device="cuda") if cuda else OpenVINORuntime(onnx, shape)
         taught_features, held_features = self._embed(runtime, taught), self._embed(runtime, held)
+        head = done.network.head
+        if spec.lengths:
+            missed = plan.targets.log_lengths[held] - head.log_lengths(held_features)
+            head.set_length_errors(missed, recipe.verdict.alpha)
         judge = held_out_judge(
             (taught_features, plan.labels[taught]),
-            (held_features, plan.labels[held], head(held_features)),
+            (held_features, plan.labels[held], head.scores(held_features)),
             _inner_groups(plan, held),
             recipe.verdict,
             _range_um(plan, np.concatenate([taught, held])),
         )
         used = np.concatenate([train, validation])
         classifier = Classifier(
-            done.network, "finetune", plan.classes, p, head, None, judge, onnx, runtime, _hashes(plan, used)
+            done.network, "finetune", plan.classes, p, None, judge, onnx, runtime, _hashes(plan, used)
         )
         notes = {
-            "history": done.history,
-            "best_epoch": done.best_epoch,
-            "resumed_from_epoch": done.resumed_from,
+            **done.notes,
             "calibrated_on": f"{len(held)} images that neither training nor early stopping saw",
             "runtime": f"{runtime.name} {runtime.precision}",
         }
-        return Fit(classifier, _backbone_facts(done.backbone), notes)
+        return Fit(classifier, [_backbone_facts(each) for each in done.backbones], notes)
 
     def _part(self, rows: Rows) -> Part:
-        return Part(self._pixels, self._place[rows], self.plan.labels[rows])
+        return Part(self._pixels, self._place[rows], self.plan.targets.take(rows))
 
     def _embed(self, runtime: Runtime, rows: Rows) -> npt.NDArray[np.float32]:
         step, places = 256, self._place[rows]  # 256 images held in memory at once

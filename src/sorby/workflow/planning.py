@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from sorby.backbone import Preprocessing
+from sorby.classify.heads import CRITERIA, LENGTH_COLUMNS, Targets
 from sorby.classify.recipe import FinetuneSection, HeadSection, Recipe
 from sorby.corpus import Corpus
 from sorby.errors import InputError
@@ -32,6 +34,12 @@ class Plan:
     groups : ndarray or None
         Specimen of each row; None where images are split singly.
     preprocessing : Preprocessing
+    targets : Targets
+        The labels, with the lengths and criteria that the recipe's head learns.
+    parts : tuple of (str, str), optional
+        Subtype and size of each class, where the corpus states them.
+    lengths : tuple of str
+        Names of the targets' lengths.
     decisions : list of str
         One sentence for each thing decided from the data.
     warnings : list of str
@@ -43,6 +51,9 @@ class Plan:
     labels: Codes
     groups: npt.NDArray[Any] | None
     preprocessing: Preprocessing
+    targets: Targets
+    parts: tuple[tuple[str, str], ...] | None = None
+    lengths: tuple[str, ...] = ()
     decisions: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -81,7 +92,8 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
         Fewer than two classes, a class with a single image or with ``|`` in its name, or specimens asked for and
         not named.
     """
-    usable = corpus.usable()
+    decisions: list[str] = []
+    usable = _taught_labels(corpus.usable(), recipe, decisions)
     classes = tuple(usable.classes)
     if len(classes) < 2:
         named = f"only {classes[0]!r}" if classes else "none"
@@ -99,7 +111,6 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
             f"class {lonely[0]!r} has a single image and cannot be both learnt and tested",
             "add images of it or exclude the class",
         )
-    decisions: list[str] = []
     warnings = _without_effect(recipe)
     groups = _groups(usable, recipe, decisions, warnings)
     if recipe.balance.corrects_twice:
@@ -114,15 +125,69 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
         warnings.append(
             f"classes are unequal {imbalance:.0f}:1 and nothing corrects it; look at macro-F1, not accuracy"
         )
+    targets, lengths = _targets(usable, labels, recipe)
     return Plan(
         usable,
         classes,
         labels,
         groups,
         preprocessing or _preprocessing(usable, recipe, decisions),
+        targets,
+        _parts(usable),
+        lengths,
         decisions,
         warnings,
     )
+
+
+def _taught_labels(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Corpus:
+    """Merge labels and leave scarce classes out, as the recipe asks."""
+    section = recipe.labels
+    if section.merge:
+        merged = corpus.table["label"].astype(str).replace(section.merge)
+        changed = int((merged != corpus.table["label"].astype(str)).sum())
+        corpus = replace(corpus, table=corpus.table.assign(label=merged))
+        named = ", ".join(f"{old} as {new}" for old, new in section.merge.items())
+        decisions.append(f"labels merged: {named} ({changed} images)")
+    counts = Counter(corpus.labels)
+    scarce = {str(name): count for name, count in sorted(counts.items()) if count < section.min_count}
+    if scarce:
+        named = ", ".join(f"{name} ({count})" for name, count in scarce.items())
+        decisions.append(f"classes with fewer than {section.min_count} images left out: {named}")
+        corpus = corpus.take(~np.isin(corpus.labels.astype(str), list(scarce)))
+    return corpus
+
+
+def _parts(corpus: Corpus) -> tuple[tuple[str, str], ...] | None:
+    """Return subtype and size of each class from columns of their own, None where there are none that fit."""
+    if not {"subtype", "size_class"} <= set(corpus.table):
+        return None
+    pairs = corpus.table[["label", "subtype", "size_class"]].astype(str).drop_duplicates()
+    if pairs["label"].duplicated().any() or pairs.duplicated(["subtype", "size_class"]).any():
+        return None  # the label is another column, for instance the subtype alone
+    named = {label: (subtype, size) for label, subtype, size in pairs.to_numpy(str)}
+    return tuple(named[name] for name in corpus.classes)
+
+
+def _targets(corpus: Corpus, labels: Codes, recipe: Recipe) -> tuple[Targets, tuple[str, ...]]:
+    """Return what the head is taught, and which lengths; they are looked up only where the recipe uses them."""
+    if recipe.head.kind != "length" and recipe.head.auxiliary != "length":
+        return Targets.plain(labels), ()
+    names = tuple(name for name, column in LENGTH_COLUMNS.items() if column in corpus.table)
+    lengths = [
+        pd.to_numeric(corpus.table[LENGTH_COLUMNS[name]], errors="coerce").to_numpy(np.float64) for name in names
+    ]
+    stacked = np.stack(lengths, axis=1) if lengths else np.empty((len(labels), 0))
+    known = np.where(stacked > 0, stacked, np.nan)
+    criterion = np.full(len(labels), -1, np.intp)
+    if "criterion" in corpus.table:
+        for k, name in enumerate(CRITERIA):
+            criterion[(corpus.table["criterion"] == name).to_numpy(bool)] = k
+    return Targets(labels, np.log(known), criterion), names
+
+
+#: Settings of the head that mean something for a fine-tuned network.
+_FINETUNED_HEAD = ("kind", "routing", "sharing", "auxiliary", "length_weight", "distance_cost", "table")
 
 
 def _without_effect(recipe: Recipe) -> list[str]:
@@ -133,7 +198,8 @@ def _without_effect(recipe: Recipe) -> list[str]:
             *(["finetune"] if recipe.finetune != FinetuneSection() else []),
         ]
     else:
-        idle = ["head"] if recipe.head != HeadSection() else []
+        used = recipe.head.model_dump(include=set(_FINETUNED_HEAD))
+        idle = ["head"] if recipe.head != HeadSection(**used) else []
     return [f"{name} is set, but regime {recipe.regime} does not use it" for name in idle]
 
 

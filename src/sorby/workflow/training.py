@@ -139,7 +139,7 @@ def train(
         "split": {part: len(members) for part, members in rows.items()},
         "test": assessment.as_dict(),
         "fit": fit.notes,
-        "backbone": fit.backbone,
+        "networks": fit.networks,
         "preprocessing": plan.preprocessing.model_dump(mode="json"),
         "bundle": bundle,
         "limits": fit.classifier.judge.limits(),

@@ -1,0 +1,78 @@
+"""Two copies of a network, one a task, that learn after every stage how much each takes of the other."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import nn
+
+from sorby.backbone.architecture import Backbone
+from sorby.classify.network import embedding_width
+from sorby.errors import InputError
+
+
+class CrossStitched(nn.Module):
+    """Images (N, 3, H, W) to both copies' embeddings one after the other (N, 2 D).
+
+    After every stage the maps of both copies are mixed by a 2 x 2 matrix a channel, which starts at .9 own and .1 of
+    the other (Misra et al. 2016, eq. 1 and section 3.3).
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A timm EfficientNet or ResNet without classifier.
+
+    Raises
+    ------
+    InputError
+        The network is of another build.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = module, copy.deepcopy(module)
+        self.num_features = 2 * embedding_width(module)
+        widths = [_width(stage) for stage in _stages(module)[1:-1]]
+        own = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).view(2, 2, 1, 1, 1)
+        self.stitches = nn.ParameterList(nn.Parameter(own.repeat(1, 1, width, 1, 1)) for width in widths)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return both embeddings."""
+        first, second = _stages(self.first), _stages(self.second)
+        a, b = first[0](images), second[0](images)
+        for left, right, stitch in zip(first[1:-1], second[1:-1], self.stitches, strict=True):
+            a, b = left(a), right(b)
+            a, b = stitch[0, 0] * a + stitch[0, 1] * b, stitch[1, 0] * a + stitch[1, 1] * b
+        return torch.cat([first[-1](a), second[-1](b)], dim=1)
+
+
+def _stages(module: nn.Module) -> list[nn.Sequential]:
+    """Return stem, stages and end of a timm network; the parts stay the network's own."""
+    children = dict(module.named_children())
+
+    def chain(*names: str) -> nn.Sequential:
+        return nn.Sequential(*(children[name] for name in names))
+
+    if {"conv_stem", "blocks", "conv_head"} <= set(children):
+        stages = [nn.Sequential(stage) for stage in cast(nn.Sequential, children["blocks"])]
+        return [chain("conv_stem", "bn1"), *stages, chain("conv_head", "bn2", "global_pool")]
+    if {"layer1", "layer4"} <= set(children):
+        stages = [chain(f"layer{k}") for k in range(1, 5)]
+        return [chain("conv1", "bn1", "act1", "maxpool"), *stages, chain("global_pool")]
+    raise InputError(
+        f"cross-stitch units cannot be put into a {type(module).__name__}",
+        "use an EfficientNet or a ResNet, or head.sharing=hard",
+    )
+
+
+def _width(stage: nn.Module) -> int:
+    """Return the channels that a stage gives: those of its last normalisation."""
+    return [part for part in stage.modules() if isinstance(part, nn.BatchNorm2d)][-1].num_features
+
+
+def cross_stitched(backbone: Backbone) -> Backbone:
+    """Return a backbone of two stitched copies of *backbone*."""
+    return replace(backbone, module=CrossStitched(backbone.module))

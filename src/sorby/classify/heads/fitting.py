@@ -1,0 +1,295 @@
+"""The frozen regime: a head on pooled features, its strength chosen and its scores cross-fitted by inner folds."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sorby.classify.heads.head import Head, HeadSpec
+from sorby.classify.heads.logistic import (
+    Chosen,
+    Examples,
+    choose_logistic,
+    image_weights,
+    one_fit_a_core,
+    standardisation,
+    weighted_loss,
+)
+from sorby.classify.heads.readout import LinearReadout
+from sorby.classify.heads.targets import Targets
+from sorby.classify.recipe import BalanceSection, HeadSection
+from sorby.errors import InputError
+
+Features = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+
+_STEPS = 150  # of L-BFGS; a linear head needs a third of them
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHead:
+    """A head, the heads of its inner folds, and what those say of images they had not seen.
+
+    Attributes
+    ----------
+    head : Head
+        Fitted on all images.
+    fold_heads : tuple of Head
+        One for each inner fold, fitted without it.
+    folds : ndarray of int, shape (n,)
+        Inner fold of each image; specimens whole.
+    cross_logits : ndarray, shape (n, C)
+        Scores of each image from the head of the fold that held it out.
+    c : dict of str to float
+        Chosen inverse regularisation strength of each stage.
+    trials : dict of str to list of dict
+        ``c``, ``log_loss``, ``accuracy`` (cross-fitted) for each strength tried, by stage.
+    """
+
+    head: Head
+    fold_heads: tuple[Head, ...]
+    folds: Labels
+    cross_logits: Floats
+    c: dict[str, float]
+    trials: dict[str, list[dict[str, float]]]
+
+
+def fit_head(
+    features: Features,
+    targets: Targets,
+    spec: HeadSpec,
+    folds: Labels,
+    section: HeadSection,
+    balance: BalanceSection,
+    *,
+    examples: Examples | None = None,
+    parts: tuple[int, int] | None = None,
+    length_alpha: float = 0.05,
+    seed: int = 0,
+) -> FittedHead:
+    """Fit a head whose strength is chosen by inner cross-validation.
+
+    Flat and staged heads are logistic regressions, a staged one a regression for each stage; the others minimise
+    their own loss plus ``|W|^2 / (2 C n)`` by L-BFGS, so that C means the same everywhere.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, D)
+    targets : Targets
+        Of the n images.
+    spec : HeadSpec
+    folds : ndarray of int, shape (n,)
+        Inner folds from 0, specimens whole.
+    section, balance
+        Of the recipe.
+    examples : Examples, optional
+        What is taught where that is not each image's label, for instance doubtful labels shared out.
+    parts : tuple of int, optional
+        The features come from two networks: this many from the one that tells subtypes, the rest from the one
+        that tells sizes.
+    length_alpha : float
+        Miscoverage of the intervals of predicted lengths.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        Fewer than two classes or two folds, or a length that no image states.
+    """
+    n_folds, labels = int(folds.max()) + 1, targets.labels
+    if len(np.unique(labels)) < 2 or n_folds < 2:
+        raise InputError("a classifier needs at least two classes and two images of each", "add images or classes")
+    if any(len(np.unique(labels[folds != k])) < 2 for k in range(n_folds)):
+        raise InputError(
+            f"an inner fold leaves one class to learn from ({n_folds} folds of {len(labels)} images)",
+            "add specimens of the rare class",
+        )
+    taught = examples or Examples.of(labels)
+    with one_fit_a_core() as pool:
+        if spec.kind in ("flat", "staged") and not spec.lengths:
+            solver = _flat if spec.kind == "flat" else partial(_staged, parts=parts)
+            heads, c, trials = solver(features, taught, spec, folds, section, balance, seed, pool)
+        else:
+            heads, c, trials = _by_gradient(
+                features, targets, taught, spec, folds, section, balance, seed, pool, length_alpha
+            )
+    cross = np.empty((len(labels), len(spec.classes)))
+    for k in range(n_folds):
+        cross[folds == k] = heads[k].scores(features[folds == k])
+    return FittedHead(heads[-1], tuple(heads[:-1]), folds, cross, c, trials)
+
+
+Solved = tuple[list[Head], dict[str, float], dict[str, list[dict[str, float]]]]
+
+
+def _weighted(examples: Examples, balance: BalanceSection, seed: int) -> Examples:
+    factor = image_weights(examples.label, balance, seed)
+    return examples if factor is None else replace(examples, weight=examples.weight * factor)
+
+
+def _flat(
+    features: Features,
+    taught: Examples,
+    spec: HeadSpec,
+    folds: Labels,
+    section: HeadSection,
+    balance: BalanceSection,
+    seed: int,
+    pool: ThreadPoolExecutor,
+) -> Solved:
+    """Return the fold heads and, last, the head of everything."""
+    chosen = choose_logistic(features, _weighted(taught, balance, seed), len(spec.classes), folds, section.c_grid, pool)
+    heads = []
+    for model in (*chosen.by_fold, chosen.model):
+        head = Head(spec).eval()
+        _write(head, 0, slice(None), model.weight, model.bias)
+        heads.append(head)
+    return heads, {"class": chosen.c}, {"class": chosen.trials}
+
+
+def _staged(
+    features: Features,
+    taught: Examples,
+    spec: HeadSpec,
+    folds: Labels,
+    section: HeadSection,
+    balance: BalanceSection,
+    seed: int,
+    pool: ThreadPoolExecutor,
+    parts: tuple[int, int] | None,
+) -> Solved:
+    """Fit a regression for the subtype on all images and one for the sizes of each subtype on its own."""
+    structure = spec.structure
+    first = slice(None) if parts is None else slice(0, parts[0])
+    second = slice(None) if parts is None else slice(parts[0], sum(parts))
+    stages: dict[str, tuple[Chosen, slice, int]] = {}
+    of_subtype = _weighted(replace(taught, label=structure.subtype_of[taught.label]), balance, seed)
+    row = len(structure.subtypes)
+    found = choose_logistic(features[:, first], of_subtype, row, folds, section.c_grid, pool)
+    stages["subtype"] = (found, first, 0)
+    for s, name in enumerate(structure.subtypes):
+        own = taught.take(structure.subtype_of[taught.label] == s)
+        own = _weighted(replace(own, label=structure.grade_of[own.label]), balance, seed)
+        count = len(structure.sizes[s])
+        if count > 1:
+            found = choose_logistic(features[:, second], own, count, folds, section.c_grid, pool)
+            stages[f"size of {name}"] = (found, second, row)
+        row += count
+    heads = []
+    for k in range(int(folds.max()) + 2):
+        head = Head(spec).eval()
+        for chosen, columns, begin in stages.values():
+            model = chosen.by_fold[k] if k < len(chosen.by_fold) else chosen.model
+            _write(head, begin, columns, model.weight, model.bias)
+        heads.append(head)
+    return (
+        heads,
+        {name: chosen.c for name, (chosen, _, _) in stages.items()},
+        {name: chosen.trials for name, (chosen, _, _) in stages.items()},
+    )
+
+
+@torch.no_grad()
+def _write(head: Head, row: int, columns: slice, weight: Features, bias: Features) -> None:
+    """Put a linear model into the rows of a head's linear readout from *row* on."""
+    linear = cast(LinearReadout, head.readout).linear
+    linear.weight[row : row + len(weight), columns] = torch.from_numpy(weight)
+    linear.bias[row : row + len(bias)] = torch.from_numpy(bias)
+
+
+# -- heads with a loss of their own -----------------------------------------------------------------------
+
+
+class _Descent:
+    """One head for rising C on one set of examples; each starts from the one before."""
+
+    def __init__(
+        self, features: Features, targets: Targets, taught: Examples, spec: HeadSpec, weight: float, seed: int
+    ) -> None:
+        rows = taught.image
+        self._mean, self._spread = standardisation(features[np.unique(rows)])
+        self._x = torch.from_numpy(((features[rows] - self._mean) / self._spread).astype(np.float32))
+        self._targets = targets.take(rows).relabelled(taught.label).tensors()
+        self._share = torch.from_numpy((taught.weight / taught.weight.sum()).astype(np.float32))
+        self._n, self._length_weight = float(taught.weight.sum()), weight
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._head = Head(spec)
+        if spec.lengths:
+            self._head.set_length_scale(targets.log_lengths[np.unique(rows)])
+
+    def fit(self, c: float) -> Head:
+        """Return the head for one C, on raw features."""
+        head = self._head
+        optimiser = torch.optim.LBFGS(
+            head.parameters(), max_iter=_STEPS, history_size=10, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+        )
+
+        def closure() -> torch.Tensor:
+            optimiser.zero_grad()
+            loss = (self._share * head.losses(self._x, self._targets, self._length_weight)).sum()
+            size = torch.stack([each.square().sum() for each in head.readout.weights()]).sum()
+            total = loss + size / (2 * c * self._n)
+            total.backward()  # type: ignore[no-untyped-call]
+            return total
+
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        raw = Head(head.spec)
+        raw.load_state_dict(head.state_dict())
+        raw.readout.absorb(self._mean, self._spread)
+        return raw.eval()
+
+
+def _by_gradient(
+    features: Features,
+    targets: Targets,
+    taught: Examples,
+    spec: HeadSpec,
+    folds: Labels,
+    section: HeadSection,
+    balance: BalanceSection,
+    seed: int,
+    pool: ThreadPoolExecutor,
+    length_alpha: float,
+) -> Solved:
+    """Return the fold heads and, last, the head of everything, at the C of least cross-fitted log loss."""
+    taught = _weighted(taught, balance, seed)
+    of_example, n_folds = folds[taught.image], int(folds.max()) + 1
+    weight = section.length_weight
+    descents = [_Descent(features, targets, taught.take(of_example != k), spec, weight, seed) for k in range(n_folds)]
+    best: tuple[float, float, list[Head], Floats] | None = None
+    trials: list[dict[str, float]] = []
+    for c in sorted(section.c_grid):
+        heads = list(pool.map(lambda descent, c=c: descent.fit(c), descents))
+        residuals = _cross_residuals(heads, features, targets, folds)
+        for head in heads:
+            head.set_length_errors(residuals, length_alpha)
+        scores = np.empty((len(taught.label), len(spec.classes)))
+        for k, head in enumerate(heads):
+            scores[of_example == k] = head.scores(features[taught.image[of_example == k]])
+        loss, accuracy = weighted_loss(scores, taught)
+        trials.append({"c": c, "log_loss": loss, "accuracy": accuracy})
+        if best is not None and loss > best[0]:
+            break
+        best = (loss, c, heads, residuals)
+    assert best is not None
+    _, c, heads, residuals = best
+    final = _Descent(features, targets, taught, spec, weight, seed).fit(c)
+    final.set_length_errors(residuals, length_alpha)
+    return [*heads, final], {"head": c}, {"head": trials}
+
+
+def _cross_residuals(heads: list[Head], features: Features, targets: Targets, folds: Labels) -> Floats:
+    """Return truth minus prediction of the logarithms of lengths, each from the head that had not seen the image."""
+    found = np.empty_like(targets.log_lengths)
+    for k, head in enumerate(heads):
+        rows = folds == k
+        found[rows] = targets.log_lengths[rows] - head.log_lengths(features[rows])
+    return found
