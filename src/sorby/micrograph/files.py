@@ -10,11 +10,19 @@ from sorby.errors import InputError
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".btf"})
 """Lower-case file name endings that are taken for images."""
 
+REGION_SUFFIXES = (".region.png", ".region.tif", ".region.tiff")
+"""Endings of region files: masks beside a micrograph that say what of it may be used; see `sorby.micrograph.region`."""
+
+OVERLAY_SUFFIX = ".region-overlay.png"
+"""Ending of the pictures that show a region on its micrograph."""
+
 
 def is_image_name(path: Path | str) -> bool:
-    """Whether a file name looks like an image: a known ending, not hidden."""
-    name = os.path.basename(path)
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    """Whether a file name looks like an image: a known ending, not hidden, neither a region file nor its picture."""
+    name = os.path.basename(path).lower()
+    if name.startswith(".") or name.endswith((*REGION_SUFFIXES, OVERLAY_SUFFIX)):
+        return False
+    return os.path.splitext(name)[1] in IMAGE_SUFFIXES
 
 
 def find_images(folder: Path | str, *, recursive: bool = True) -> list[Path]:
