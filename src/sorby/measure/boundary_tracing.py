@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.morphology import h_maxima, remove_small_objects, skeletonize
+from skimage.morphology import h_maxima, skeletonize
 from skimage.segmentation import watershed
 
 from sorby.errors import ImageError
@@ -29,10 +29,10 @@ SCALES_PX = (1.0, 1.5, 2.2, 3.2)
 
 # Noise draws as many bright ridges as dark ones; a boundary of one kind must stand out from the other kind.
 _NULL_QUANTILE = 0.98
-_HIGH, _LOW = 1.3, 0.55
+_HIGH, _LOW = 0.9, 0.55
 _LEAST_SHARE = 0.004  # of the field's pixels on ridges, below which there are no boundaries
-_LEAST_EXCESS = 1.5  # ridges of the chosen polarity over those of the other
-_LEAST_SUPPORT = 0.4  # of an edge between two regions that must lie on a ridge
+_LEAST_EXCESS = 1.3  # ridges of the chosen polarity over those of the other
+_LEAST_SUPPORT = 0.35  # of an edge between two regions that must lie on a ridge
 _ROUNDS = 60
 
 
