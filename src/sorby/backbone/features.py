@@ -110,6 +110,8 @@ class FeatureExtractor:
         quarantined: list[Quarantined] = []
         if self._cache is not None:
             hashes = list(hashes) if hashes is not None else [_hash(path) for path in paths]
+            named = zip(paths, hashes, strict=True)
+            hashes = [self.preprocessing.content_key(path, digest) for path, digest in named]
             known = self._cache.get(hashes)
             for k, digest in enumerate(hashes):
                 vectors[k] = known.get(digest)

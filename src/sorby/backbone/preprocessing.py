@@ -10,9 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from sorby.errors import ImageError
+from sorby.files import sha256_file
 from sorby.micrograph import Micrograph, mirror_pad_or_crop, read, resize, to_grey, to_rgb, to_uint8
+from sorby.micrograph.region import NO_SURFACE, find_region, inscribed_rectangle, propose_region, read_region
 
 Uint8Image = npt.NDArray[np.uint8]
+Window = tuple[int, int, int, int]
+"""Top, left, height and width in pixels of the micrograph."""
+
+_LEAST_SIDE_PX = 32
 
 
 class Preprocessing(BaseModel):
@@ -34,6 +41,9 @@ class Preprocessing(BaseModel):
         of the image. 8-bit pixels are never changed.
     low, high : float
         Percentiles of the stretch, in percent.
+    region : {"whole", "auto"}
+        ``auto`` crops to the largest rectangle of the region of interest before sizing: of the region file beside
+        the image where there is one, of a proposal otherwise; see `sorby.micrograph.region`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +55,7 @@ class Preprocessing(BaseModel):
     intensity: Literal["full-range", "percentile"] = "percentile"
     low: float = Field(0.1, ge=0, lt=50)
     high: float = Field(99.9, gt=50, le=100)
+    region: Literal["whole", "auto"] = "whole"
 
     @property
     def channels(self) -> int:
@@ -54,7 +65,52 @@ class Preprocessing(BaseModel):
     @property
     def key(self) -> str:
         """Short hash that changes whenever any of the settings does."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        # Left out where it changes nothing: what was stored before there were regions keeps its key.
+        idle = {"region"} if self.region == "whole" else None
+        return hashlib.sha256(self.model_dump_json(exclude=idle).encode()).hexdigest()[:16]
+
+    def content_key(self, path: Path | str, sha256: str) -> str:
+        """Return what names the prepared pixels of a file: its hash, and that of its region file where that counts."""
+        mask = find_region(path) if self.region == "auto" else None
+        return sha256 if mask is None else hashlib.sha256(f"{sha256}|{sha256_file(mask)}".encode()).hexdigest()
+
+    def crop(self, micrograph: Micrograph | npt.NDArray[np.generic]) -> Window:
+        """Return the part of a micrograph that is taken before sizing.
+
+        Raises
+        ------
+        ImageError
+            The region of interest is empty or too small to be looked at.
+        InputError
+            The region file is damaged or of another size.
+        """
+        pixels = micrograph.pixels if isinstance(micrograph, Micrograph) else micrograph
+        if self.region == "whole":
+            return 0, 0, pixels.shape[0], pixels.shape[1]
+        path = micrograph.path if isinstance(micrograph, Micrograph) else None
+        file = None if path is None else find_region(path)
+        if file is not None:
+            mask = read_region(file, pixels.shape)
+        else:
+            scale = micrograph.scale.pixel_size_um if isinstance(micrograph, Micrograph) else None
+            mask = propose_region(pixels, scale).mask
+        if not mask.any():
+            raise ImageError(f"{path or 'micrograph'}: {NO_SURFACE}", "draw a region file if it does show the specimen")
+        window = inscribed_rectangle(mask)
+        least = min(_LEAST_SIDE_PX, *pixels.shape[:2])
+        if min(window[2:]) < least:
+            raise ImageError(
+                f"{path or 'micrograph'}: the region of interest holds no rectangle of {least} px a side",
+                "draw a larger region, or use the whole image",
+            )
+        return window
+
+    def window(self, micrograph: Micrograph | npt.NDArray[np.generic]) -> Window:
+        """Return the part of a micrograph that the network sees; it reaches beyond the crop where that was mirrored."""
+        top, left, height, width = self.crop(micrograph)
+        if self.sizing == "resize":
+            return top, left, height, width
+        return top + (height - self.height) // 2, left + (width - self.width) // 2, self.height, self.width
 
     def prepare(self, micrograph: Micrograph | npt.NDArray[np.generic]) -> Uint8Image:
         """Return the network's pixels for one micrograph.
@@ -62,8 +118,16 @@ class Preprocessing(BaseModel):
         Returns
         -------
         numpy.ndarray of uint8, shape (height, width, channels)
+
+        Raises
+        ------
+        InputError
+            There is no usable region of interest, see `crop`.
         """
         pixels = micrograph.pixels if isinstance(micrograph, Micrograph) else micrograph
+        if self.region == "auto":
+            top, left, height, width = self.crop(micrograph)
+            pixels = pixels[top : top + height, left : left + width]
         byte = to_uint8(pixels, rule=self.intensity, low=self.low, high=self.high)
         byte = to_grey(byte) if self.colour == "grey" else to_rgb(byte)
         fit = resize if self.sizing == "resize" else mirror_pad_or_crop

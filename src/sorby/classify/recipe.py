@@ -34,6 +34,10 @@ class ImageSection(Section):
         resizes to its mean size.
     intensity : {"full-range", "percentile"}
         Rule for 16-bit and float pixels.
+    region : {"whole", "auto"}
+        ``auto`` leaves out micron bar, resin, background and bleeding zones first: the largest upright rectangle of
+        the region of interest is taken, of the region file ``NAME.region.png`` beside the image where there is one,
+        of a proposal otherwise. An image that shows no specimen is set aside.
     """
 
     height: int = Field(224, ge=16, le=4096)
@@ -41,6 +45,7 @@ class ImageSection(Section):
     colour: Literal["auto", "grey", "rgb"] = "auto"
     sizing: Literal["resize", "mirror", "mode", "mean"] = "resize"
     intensity: Literal["full-range", "percentile"] = "percentile"
+    region: Literal["whole", "auto"] = "whole"
 
 
 class BackboneSection(Section):

@@ -238,7 +238,8 @@ def _pixel_sizes(sizes: npt.NDArray[np.float64]) -> str:
 
 def _preprocessing(p: Mapping[str, Any]) -> str:
     sizing = "scaled to" if p["sizing"] == "resize" else "mirrored or cropped about the centre to"
-    return f"what the network sees: {p['colour']}, {sizing} {p['height']} × {p['width']} pixels"
+    cropped = "cropped to the region of interest, " if p.get("region") == "auto" else ""
+    return f"what the network sees: {p['colour']}, {cropped}{sizing} {p['height']} × {p['width']} pixels"
 
 
 def _empty_note(test: Mapping[str, Any]) -> str:

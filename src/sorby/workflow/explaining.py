@@ -67,8 +67,8 @@ def lay_over(
     base = to_uint8(micrograph.pixels, rule=rule.intensity, low=rule.low, high=rule.high)
     height, width = base.shape[:2]
     region = None
-    if rule.sizing == "mirror":
-        region = ((height - rule.height) // 2, (width - rule.width) // 2, rule.height, rule.width)
+    if rule.sizing == "mirror" or rule.region == "auto":
+        region = rule.window(micrograph)
     factor = _LONGEST_SIDE_PX / max(height, width)
     if factor < 1 and region is None:
         base = resize(base, (max(1, round(height * factor)), max(1, round(width * factor))))

@@ -238,4 +238,13 @@ def _preprocessing(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Prep
         sizes = list(zip(corpus.table["height"].astype(int), corpus.table["width"].astype(int), strict=True))
         height, width = mode_size(sizes) if section.sizing == "mode" else mean_size(sizes)
         decisions.append(f"size {height} x {width} px: the {section.sizing} of the corpus")
-    return Preprocessing(height=height, width=width, colour=colour, sizing=sizing, intensity=section.intensity)
+    if section.region == "auto":
+        decisions.append("region auto: images cropped to the specimen's surface, by region file or by proposal")
+    return Preprocessing(
+        height=height,
+        width=width,
+        colour=colour,
+        sizing=sizing,
+        intensity=section.intensity,
+        region=section.region,
+    )

@@ -235,14 +235,15 @@ def _pictures(
     )
 
 
-Seen = dict[int, tuple[Uint8Image, tuple[int, int]]]
+Window = tuple[int, int, int, int]
+Seen = dict[int, tuple[Uint8Image, tuple[int, int], Window | None]]
 Maps = dict[int, npt.NDArray[np.float32]]
 
 
 def _read_shown(
     shelf: Shelf, chosen: Selection, in_corpus: list[int | None], classifier: Classifier | None
 ) -> tuple[Seen, dict[int, Uint8Image]]:
-    """Return the shown images scaled down with their full size, and as the network sees them, by verdict."""
+    """Return the shown images scaled down, with their full size and what of it the network sees; and prepared."""
     small: Seen = {}
     prepared: dict[int, Uint8Image] = {}
     for k in chosen.rows:
@@ -250,9 +251,12 @@ def _read_shown(
         micrograph = None if row is None else shelf.read(row)
         if micrograph is not None:
             height, width = micrograph.pixels.shape[:2]
-            small[k] = shrink(micrograph.pixels, _LONGEST_PX), (height, width)
+            window = None
             if classifier is not None:
                 prepared[k] = classifier.prepared(micrograph)
+                rule = classifier.preprocessing
+                window = None if rule.sizing == "resize" and rule.region == "whole" else rule.window(micrograph)
+            small[k] = shrink(micrograph.pixels, _LONGEST_PX), (height, width), window
     return small, prepared
 
 
@@ -302,18 +306,16 @@ def _shot(
     overlaid, blank = None, False
     if pixels is not None and k in maps and classifier is not None:
         blank = not maps[k].any()
-        overlaid = overlay(pixels, maps[k], _COLORMAP, _OPACITY, region=_region(classifier, *small[k]))
+        overlaid = overlay(pixels, maps[k], _COLORMAP, _OPACITY, region=_region(*small[k]))
     part = str(verdicts["part"].iloc[k]) if run["kind"] == "crossval" else ""
     return shot(verdicts.iloc[k], pixels, overlaid, blank=blank, missing=missing, part=part)
 
 
-def _region(classifier: Classifier, pixels: Uint8Image, full: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def _region(pixels: Uint8Image, full: tuple[int, int], window: Window | None) -> Window | None:
     """Return which part of the shown picture the network saw; None for all of it."""
-    rule = classifier.preprocessing
-    if rule.sizing == "resize":
+    if window is None:
         return None
     factor = pixels.shape[0] / full[0], pixels.shape[1] / full[1]
-    sides = rule.height, rule.width
-    start = [(have - want) / 2 * f for have, want, f in zip(full, sides, factor, strict=True)]
-    size = [max(1, round(want * f)) for want, f in zip(sides, factor, strict=True)]
+    start = [at * f for at, f in zip(window[:2], factor, strict=True)]
+    size = [max(1, round(want * f)) for want, f in zip(window[2:], factor, strict=True)]
     return round(start[0]), round(start[1]), size[0], size[1]

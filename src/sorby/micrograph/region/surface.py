@@ -1,4 +1,4 @@
-"""Where the specimen's polished surface lies in focus: fine structure against the smoothness of resin and background."""
+"""Where the specimen's surface lies in focus: fine structure against the smoothness of resin and background."""
 
 from __future__ import annotations
 
@@ -131,13 +131,11 @@ def find_background(surface: Surface, ignored: Mask) -> Background:
     empty = np.zeros(ignored.shape, dtype=bool)
     high = float(np.percentile(surface.contrast[~ignored], _STRUCTURED))
     smooth = (surface.contrast < _SMOOTH * high) & ~ignored
-    if not smooth.any() or not _in_few_pieces(~smooth & ~ignored):
-        return Background(empty, empty)
     specimen = ~smooth & ~ignored
-    specimen_tone, specimen_contrast = (
-        float(np.median(surface.tone[specimen])),
-        float(np.median(surface.contrast[specimen])),
-    )
+    if not smooth.any() or not _in_few_pieces(specimen):
+        return Background(empty, empty)
+    specimen_tone = float(np.median(surface.tone[specimen]))
+    specimen_contrast = float(np.median(surface.contrast[specimen]))
     resin, defocus, tones = empty.copy(), empty.copy(), []
     pieces, _ = label(smooth)
     for number, place in enumerate(find_objects(pieces), start=1):
