@@ -9,7 +9,8 @@ import click
 
 from sorby.cli._frame import reports
 from sorby.cli._options import column_options
-from sorby.workflow import corpora
+from sorby.micrograph.region import KINDS
+from sorby.workflow import corpora, regions
 
 
 def _show_build(result: dict[str, Any]) -> str:
@@ -41,9 +42,19 @@ def _show_audit(result: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"warning: {line}" for line in result["warnings"])])
 
 
+def _show_region(result: dict[str, Any]) -> str:
+    lines = []
+    for entry in result["images"]:
+        out = [f"{kind} {share:.1%}" for kind, share in entry["excluded"].items() if share and kind in KINDS]
+        why = f" ({', '.join(out)})" if out else f" ({entry['notes'][0]})" if entry["source"] == "file" else ""
+        lines.append(f"{entry['file']}: {entry['kept']:.1%} kept{why}")
+    lines.append(f"{result['written']} region files written, {len(result['images']) - result['written']} left as found")
+    return "\n".join(lines)
+
+
 @click.group()
 def corpus() -> None:
-    """Build, audit and scale collections of images.
+    """Build, audit and scale collections of images; find their regions of interest.
 
     Example: sorby corpus build images/ --out corpus.parquet
     """
@@ -73,6 +84,24 @@ def scale(images: tuple[Path, ...]) -> dict[str, Any]:
     Example: sorby corpus scale sem/*.tif --json
     """
     return corpora.scales(images)
+
+
+@corpus.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for masks and pictures; beside the images if not given."
+)
+@click.option("--overwrite", is_flag=True, help="Replace region files that exist, edited ones too.")
+@reports(_show_region)
+def region(images: tuple[Path, ...], out: Path | None, overwrite: bool) -> dict[str, Any]:
+    """Propose what of each micrograph shows the specimen, as mask files to edit.
+
+    NAME.region.png is white where the micrograph may be used; NAME.region-overlay.png shows what is left out:
+    resin and background red, bleeding zones green, the micron bar blue.
+
+    Example: sorby corpus region images/
+    """
+    return regions.write_regions(images, out, overwrite=overwrite)
 
 
 @corpus.command()
