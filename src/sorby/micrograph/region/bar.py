@@ -14,7 +14,7 @@ UInt8 = npt.NDArray[np.uint8]
 _SHORTEST, _LONGEST = 0.05, 0.7  # of the picture's width; a bar is usually a tenth to a third of it
 _EVEN = 6  # grey levels between neighbours on a drawn line, JPEG noise included
 _STEP = 56  # grey levels between the bar and what it lies on
-_REACH = 3  # pixels within which the step must happen
+_REACH, _REACH_SHARE = 3, 0.005  # within which the step must happen: pixels, or of the shorter side where that is more
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,30 @@ def _lines(grey: UInt8) -> list[_Box]:
         return []
     runs = _long_runs(np.abs(np.diff(grey.astype(np.int16), axis=1)) <= _EVEN, shortest - 1)
     level = grey.astype(np.int16)
+    reach = _reach(grey.shape)
     found = []
     # Dark and bright pixels are joined apart, so that a black line on its white panel is a thing of its own.
     for side in (level < 96, level > 160, (level >= 96) & (level <= 160)):
         pieces, _ = label(runs & side)
         for rows, columns in find_objects(pieces):
-            box = _Box(rows.start, columns.start, rows.stop, columns.stop)
-            if box.right - box.left <= _LONGEST * width and _is_bar(level, box):
+            box = _core(level, _Box(rows.start, columns.start, rows.stop, columns.stop))
+            if box.right - box.left <= _LONGEST * width and _is_bar(level, box, reach):
                 found.append(box)
     return found
+
+
+def _core(level: npt.NDArray[np.int16], box: _Box) -> _Box:
+    """Return the rows of a piece that have its utmost value: resizing leaves even rows of in-between values."""
+    rows = np.median(level[box.slices], axis=1)
+    middle = float(np.median(rows))
+    utmost = float(rows.min() if middle < 128 else rows.max())
+    same = np.flatnonzero(np.abs(rows - utmost) <= 2 * _EVEN)
+    return _Box(box.top + int(same[0]), box.left, box.top + int(same[-1]) + 1, box.right)
+
+
+def _reach(shape: tuple[int, ...]) -> int:
+    """Return within how many pixels of a bar its surroundings begin."""
+    return max(_REACH, round(_REACH_SHARE * min(shape)))
 
 
 def _long_runs(even: Mask, shortest: int) -> Mask:
@@ -105,7 +120,7 @@ def _long_runs(even: Mask, shortest: int) -> Mask:
     return np.asarray(np.cumsum(marks, axis=1)[:, : steps + 1] > 0)
 
 
-def _is_bar(level: npt.NDArray[np.int16], box: _Box) -> bool:
+def _is_bar(level: npt.NDArray[np.int16], box: _Box, reach: int) -> bool:
     """Whether a piece is a filled rectangle of one value that ends in a step on all four sides."""
     tall, long = box.bottom - box.top, box.right - box.left
     inside = level[box.slices]
@@ -113,11 +128,11 @@ def _is_bar(level: npt.NDArray[np.int16], box: _Box) -> bool:
     if tall > 0.3 * long or (np.abs(inside - value) <= 3 * _EVEN).mean() < 0.9:
         return False
     height, width = level.shape
-    above = level[max(0, box.top - _REACH) : box.top, box.left : box.right]
-    below = level[box.bottom : min(height, box.bottom + _REACH), box.left : box.right]
+    above = level[max(0, box.top - reach) : box.top, box.left : box.right]
+    below = level[box.bottom : min(height, box.bottom + reach), box.left : box.right]
     ends = (
-        level[box.top : box.bottom, max(0, box.left - _REACH) : box.left].T,
-        level[box.top : box.bottom, box.right : min(width, box.right + _REACH)].T,
+        level[box.top : box.bottom, max(0, box.left - reach) : box.left].T,
+        level[box.top : box.bottom, box.right : min(width, box.right + reach)].T,
     )
     steps = [_share_of_step(side, value) for side in (above, below, *ends)]
     return min(steps[:2]) >= 0.9 and min(steps[2:]) >= 0.5
@@ -147,7 +162,8 @@ def _with_surroundings(grey: UInt8, bar: _Box) -> _Box:
 
 def _panel(grey: UInt8, bar: _Box) -> _Box | None:
     """Return the even box that the bar stands on, if there is one."""
-    ring_box = bar.grown(_REACH + 1, _REACH + 1, grey.shape)
+    beside = _reach(grey.shape) + 1
+    ring_box = bar.grown(beside, beside, (grey.shape[0], grey.shape[1]))
     ring = np.concatenate([grey[ring_box.top, ring_box.left : ring_box.right],
                            grey[ring_box.bottom - 1, ring_box.left : ring_box.right]]).astype(np.int16)  # fmt: skip
     value = int(np.median(ring))
@@ -174,10 +190,11 @@ def _lettering(grey: UInt8, bar: _Box) -> _Box | None:
     part = grey[window.slices].astype(np.int16)
     value = int(np.median(grey[bar.slices]))
     # A stroke holds the bar's own value and, within a pixel, one as far from it as drawing makes it.
-    span = maximum_filter(part, 3) - minimum_filter(part, 3)
+    near = _reach(grey.shape)
+    span = maximum_filter(part, near) - minimum_filter(part, near)
     strokes = (np.abs(part - value) <= 24) & (span >= 150)
     local = _Box(bar.top - window.top, bar.left - window.left, bar.bottom - window.top, bar.right - window.left)
-    strokes[local.grown(2, 2, (part.shape[0], part.shape[1])).slices] = False
+    strokes[local.grown(near, near, (part.shape[0], part.shape[1])).slices] = False
     pieces, _ = label(binary_dilation(strokes, np.ones((3, 3), bool), iterations=max(2, high // 8)))
     best: _Box | None = None
     for number, (rows, columns) in enumerate(find_objects(pieces), start=1):

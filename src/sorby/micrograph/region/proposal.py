@@ -27,6 +27,7 @@ NO_SURFACE = "no specimen surface found (resin or background only)"
 """What is said of a micrograph of which nothing is left."""
 
 _LONGEST_PX = 1024  # textures are measured on a picture no larger
+_OUTLINE_PX = 512  # outlines are drawn on one of about this size
 _SMALLEST_PX = 256  # and not made smaller than this for the sake of its scale
 _RESOLVED_UM = 0.1  # half the finest detail that light resolves: smaller pixels hold no more
 _EDGE_SHIFT = 0.9  # windows by which a smooth patch ends before the edge that bounds it
@@ -104,6 +105,8 @@ def propose_region(pixels: Pixels, pixel_size_um: float | None = None) -> Region
     surface = measure_surface(level, ignored)
     if shows_nothing(surface, ignored):
         return _compose(bar, {"resin": np.ones(bar.shape, bool)}, [NO_SURFACE])
+    step = max(1, round(max(level.shape) / _OUTLINE_PX))
+    surface, ignored, level = surface.thinned(step), ignored[::step, ::step], level[::step, ::step]
     found = find_background(surface, ignored)
     if not found.any:
         return _compose(bar, {}, [])

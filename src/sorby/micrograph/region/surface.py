@@ -39,6 +39,10 @@ class Surface:
     tone: Float32
     window_px: float
 
+    def thinned(self, step: int) -> Surface:
+        """Return every *step*-th row and column: the measures vary slowly."""
+        return Surface(self.contrast[::step, ::step], self.tone[::step, ::step], self.window_px / step)
+
 
 def measure_surface(grey: Float32, ignored: Mask) -> Surface:
     """Measure fine contrast and brightness around each pixel.
@@ -147,7 +151,9 @@ def find_background(surface: Surface, ignored: Mask) -> Background:
         tone = float(np.median(surface.tone[piece]))
         if evenness > _EVEN:
             continue
-        if abs(tone - specimen_tone) >= _TONE_STEP * max(tone, specimen_tone):
+        # As far as the picture's brightness allows, towards black or, inverted, towards white.
+        room = min(max(tone, specimen_tone), 1 - min(tone, specimen_tone))
+        if abs(tone - specimen_tone) >= _TONE_STEP * room:
             resin |= piece
             tones.append(tone)
         elif contact >= 2 * _LEAST_CONTACT:
