@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
+
+from sorby.cli._frame import reports
+from sorby.cli.measure_grains import boundaries, grains, inclusions
+
+
+def _show_needles(result: dict[str, Any]) -> str:
+    lines = []
+    for entry in result["images"]:
+        low, high = entry["ci95"]["mean_um"]
+        least, most = entry["ci95"]["largest_um"]
+        lines += [
+            f"{entry['image']} ({entry['pixel_size_um']:.4g} um/px, {entry['pixel_size_source']})",
+            f"  mean     {entry['mean_um']:.2f} um ({low:.2f} to {high:.2f})",
+            f"  largest  {entry['largest_um']:.2f} um ({least:.2f} to {most:.2f})",
+            f"  grade    {entry['grade']} by {entry['criterion']} criterion, coarse area"
+            f" {100 * entry['coarse_area_fraction']:.0f} %",
+            f"  traced   {entry['n_traced']} needles, {100 * entry['cut_share']:.0f} % cut by the border, mean"
+            f" {entry['traced']['mean_um']:.2f} um uncorrected",
+            *(f"  warning  {line}" for line in entry["warnings"] if line != result["calibration"]),
+        ]
+    lines += [f"scale    {result['scale']}; no ISO 643 result", f"note     {result['calibration']}"]
+    lines += [f"note     {line}" for line in result["warnings"]]
+    return "\n".join([*lines, *([f"results  {result['out']}"] if result["out"] else [])])
 
 
 @click.group()
@@ -11,3 +37,26 @@ def measure() -> None:
 
     Example: sorby measure needles micrographs/ --pixel-size-um 0.2 --out needles
     """
+
+
+for command in (grains, inclusions, boundaries):
+    measure.add_command(command)
+
+
+@measure.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--pixel-size-um", type=click.FloatRange(min=0, min_open=True), help="Scale of every image.")
+@click.option("--subtype", type=click.Choice(["B", "G", "M"]), help="Known from the heat treatment; for the grade.")
+@click.option("--table", type=click.Path(path_type=Path), help="Your house scale, a YAML or JSON file.")
+@click.option("--out", type=click.Path(path_type=Path), help="New folder for needles.csv, distributions and overlays.")
+@reports(_show_needles)
+def needles(
+    images: tuple[Path, ...], pixel_size_um: float | None, subtype: str | None, table: Path | None, out: Path | None
+) -> dict[str, Any]:
+    """Measure needle lengths: distribution with intervals, and grades by a house scale.
+
+    Example: sorby measure needles micrographs/ --pixel-size-um 0.2 --subtype G --out needles
+    """
+    from sorby.workflow import measuring
+
+    return measuring.needles(images, out, pixel_size_um=pixel_size_um, subtype=subtype, table=table)

@@ -1,4 +1,4 @@
-"""Grain boundaries traced without a model: ridges found on several scales, gaps closed by watershed, false edges pruned.
+"""Grain boundaries traced without a model: ridges on several scales, gaps closed by watershed, false edges pruned.
 
 What it needs is an etch that draws the boundaries as lines, darker or brighter than the grains. Tint etching, which
 colours grains and draws no lines, is not traced; annealing twins that the etch draws are traced as boundaries,

@@ -255,7 +255,9 @@ def measure_field(
     n_grains = np.unique(labels[labels != 0]).size
     if n_grains < 2:
         found = "no grain at all" if n_grains == 0 else "a single grain"
-        raise ImageError(f"no grain boundary found ({found}), so there is no grain size", "look at the etch, or draw it")
+        raise ImageError(
+            f"no grain boundary found ({found}), so there is no grain size", "look at the etch, or draw it"
+        )
     warnings: list[str] = []
     intercept = intercept_g = planimetric = planimetric_g = density = None
     if method != "planimetric":

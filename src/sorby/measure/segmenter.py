@@ -68,9 +68,7 @@ class Segmenter:
             if resolve_device(device) == "cuda":
                 self._runtime = TorchRuntime(self.network, device="cuda", precision=precision)
             else:
-                self._runtime = OpenVINORuntime(
-                    self.onnx(), (TILE_PX, TILE_PX, 3), precision=precision, batch_size=4
-                )
+                self._runtime = OpenVINORuntime(self.onnx(), (TILE_PX, TILE_PX, 3), precision=precision, batch_size=4)
         return self._runtime
 
     def probability(self, pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -176,9 +174,7 @@ class Segmenter:
             marks = model["labels_mark"]
             if marks not in ("lines", "regions"):
                 raise ValueError(f"labels_mark {marks!r}")
-            return cls(
-                network, marks, float(model["label_width_px"]), float(model["threshold"]), bundle.read(_GRAPH)
-            )
+            return cls(network, marks, float(model["label_width_px"]), float(model["threshold"]), bundle.read(_GRAPH))
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BundleError(
@@ -205,10 +201,8 @@ def require_marks(segmenter: Segmenter, wanted: Marks, path: Path | str) -> None
         return
     if wanted == "lines":
         raise InputError(
-            f"{path}: its labels marked regions of about {segmenter.label_width_px:.0f} px, not boundary lines; no grain "
-            "size follows from it",
+            f"{path}: its labels marked regions of about {segmenter.label_width_px:.0f} px, not boundary lines; "
+            "no grain size follows from it",
             "teach one on boundary labels; for inclusions use sorby measure inclusions --segmenter",
         )
-    raise InputError(
-        f"{path}: its labels marked boundary lines, not inclusions", "teach one on masks of inclusions"
-    )
+    raise InputError(f"{path}: its labels marked boundary lines, not inclusions", "teach one on masks of inclusions")

@@ -84,7 +84,7 @@ def train_segmenter(
     rng = np.random.default_rng(settings.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = SmallUNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = SmallUNet().to(memory_format=torch.channels_last)
     ready = [_at_least(image, mask, settings.crop_px) for image, mask in zip(images, masks, strict=True)]
     share = np.array([mask.size for _, mask in ready], np.float64)
     share /= share.sum()
@@ -96,7 +96,7 @@ def train_segmenter(
     network.train()
     for _ in range(steps):
         chosen = rng.choice(len(ready), settings.batch, p=share)
-        crops = [_augmented(*ready[k], settings, rng) for k in chosen]
+        crops = [_augmented(ready[k][0], ready[k][1], settings, rng) for k in chosen]
         pictures = torch.from_numpy(np.stack([crop for crop, _ in crops]))
         truth = torch.from_numpy(np.stack([mask for _, mask in crops]).astype(np.float32))
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -139,9 +139,7 @@ def _at_least(image: UInt8, mask: Mask, side: int) -> tuple[UInt8, Mask]:
     return np.pad(image, [*pad, (0, 0)], mode="symmetric"), np.pad(mask, pad, mode="symmetric")
 
 
-def _augmented(
-    image: UInt8, mask: Mask, settings: SegmenterSettings, rng: np.random.Generator
-) -> tuple[UInt8, Mask]:
+def _augmented(image: UInt8, mask: Mask, settings: SegmenterSettings, rng: np.random.Generator) -> tuple[UInt8, Mask]:
     """Return a random crop, turned, flipped, and changed in brightness, contrast and tint."""
     side = settings.crop_px
     top, left = (int(rng.integers(0, length - side + 1)) for length in mask.shape)
