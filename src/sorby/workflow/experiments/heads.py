@@ -1,0 +1,44 @@
+"""Heads against each other: global, two-stage, multi-task, ordinal, by needle length, noise-aware."""
+
+from __future__ import annotations
+
+from sorby.workflow.experiments.ablations import COMMON, run_arms
+from sorby.workflow.experiments.arms import Arm
+from sorby.workflow.experiments.registry import Findings, Request, experiment
+
+#: One line a head; the first is the reference.
+HEADS = (
+    Arm("global", "one classifier of all structure codes (S1-30)", {"head.kind": "flat"}),
+    Arm("two-stage", "subtype first, then the sizes of the predicted subtype (S1-31)",
+        {"head.kind": "staged", "head.routing": "hard"}),
+    Arm("two-stage, soft", "the same, probabilities multiplied instead of routed",
+        {"head.kind": "staged", "head.routing": "soft"}),
+    Arm("multi-task", "one hidden layer shared by subtype and sizes (S1-67)",
+        {"head.kind": "multitask", "head.sharing": "hard"}),
+    Arm("cross-stitch", "a tower for each task with cross-stitch units between them (S1-67)",
+        {"head.kind": "multitask", "head.sharing": "cross-stitch"}),
+    Arm("ordinal", "sizes as an order, errors cost by their distance", {"head.kind": "ordinal"}),
+)  # fmt: skip
+#: For corpora that state needle lengths.
+LENGTH_HEADS = (
+    Arm("length", "needle lengths predicted and graded through the grade table (S1-69)", {"head.kind": "length"}),
+)
+
+
+@experiment(
+    "heads",
+    "Global, two-stage, multi-task, ordinal, by length",
+    "S1-41",
+    options=COMMON,
+    question=(
+        "Is it better to name subtype and size at once, one after the other, together, or along the order of sizes?"
+    ),
+)
+def heads(request: Request) -> Findings:
+    """Compare heads.
+
+    Durmaz et al. report two-stage above global by 0.3 points (ResNet-18), which is one image of 326.
+    """
+    may = ["Which head serves better on frozen features of these images, where the interval leaves out zero."]
+    may_not = ["Anything on fine-tuned heads; rerun with --set regime=finetune."]
+    return run_arms(request, HEADS, "global", may, may_not)
