@@ -19,6 +19,8 @@ from sorby.phantom.grains import GrainPhantom, render_grains
 from sorby.phantom.needles import Lognormal, NeedleTable
 from sorby.phantom.novel import ALL_KINDS, FAR_OOD, NEAR_OOD, NOVEL_KINDS, NovelPhantom, render_novel
 from sorby.phantom.optics import Instrument, instrument_catalogue
+from sorby.phantom.published import published_plan, write_published_steel
+from sorby.phantom.raters import HABITS, Panel, RaterHabits, day_to_day, draw_panel, rate, reduce_ratings, round_robin
 from sorby.phantom.specimens import SUBTYPES, Etching, SteelSpec, SteelSpecimen, draw_specimen
 from sorby.phantom.steel import PHASES, SteelPhantom, render_steel
 from sorby.phantom.steel_set import DEMO_CLASSES, PUBLISHED_COUNTS, write_novel, write_steel
@@ -27,6 +29,7 @@ __all__ = [
     "ALL_KINDS",
     "DEMO_CLASSES",
     "FAR_OOD",
+    "HABITS",
     "HOUSE_SCALE",
     "MORPHOLOGY",
     "NEAR_OOD",
@@ -44,15 +47,24 @@ __all__ = [
     "Lognormal",
     "NeedleTable",
     "NovelPhantom",
+    "Panel",
+    "RaterHabits",
     "SteelPhantom",
     "SteelSpec",
     "SteelSpecimen",
+    "day_to_day",
+    "draw_panel",
     "draw_specimen",
     "instrument_catalogue",
+    "published_plan",
+    "rate",
+    "reduce_ratings",
     "render_grains",
     "render_novel",
     "render_steel",
+    "round_robin",
     "split_code",
     "write_novel",
+    "write_published_steel",
     "write_steel",
 ]

@@ -13,7 +13,7 @@ from sorby.errors import InputError
 from sorby.files import write_json, write_text
 from sorby.phantom.alloys import with_alloy, with_coarse_patches
 from sorby.phantom.novel import render_novel
-from sorby.phantom.specimens import draw_specimen
+from sorby.phantom.specimens import SteelSpecimen, draw_specimen
 from sorby.phantom.steel import SteelPhantom, render_steel
 from sorby.phantom.writing import FileFormat, share_out, write_mask, write_picture
 
@@ -78,6 +78,14 @@ def suffix(file_format: str) -> str:
         raise InputError(f"file_format {file_format!r} is unknown", "allowed: png, tiff") from None
 
 
+def prepared(job: Job, seed: int) -> SteelSpecimen:
+    """Return the specimen a job asks for, drawn with *seed*, of its alloy and with its patches."""
+    specimen = draw_specimen(job.code, seed, images=job.images, size_px=job.size_px, **dict(job.options))
+    if job.coarse_patches:
+        specimen = with_coarse_patches(specimen, job.coarse_patches)
+    return with_alloy(specimen, job.alloy) if job.alloy else specimen
+
+
 def _render_as_requested(job: Job, specimen_seed: int) -> list[SteelPhantom]:
     """Render a specimen; another one is drawn where a field by chance grades differently than asked for.
 
@@ -88,11 +96,7 @@ def _render_as_requested(job: Job, specimen_seed: int) -> list[SteelPhantom]:
     """
     seeds = np.random.SeedSequence(specimen_seed).generate_state(_ATTEMPTS)
     for seed in seeds:
-        specimen = draw_specimen(job.code, int(seed), images=job.images, size_px=job.size_px, **dict(job.options))
-        if job.coarse_patches:
-            specimen = with_coarse_patches(specimen, job.coarse_patches)
-        if job.alloy:
-            specimen = with_alloy(specimen, job.alloy)
+        specimen = prepared(job, int(seed))
         phantoms = []
         for spec, image_seed in zip(specimen.specs, specimen.seeds, strict=True):
             phantom = render_steel(spec, image_seed)
@@ -179,6 +183,8 @@ def carry_out(
         rows.extend(done)
         if progress is not None:
             progress(len(rows), total)
+    if len({row["path"] for row in rows}) < len(rows):  # names are hashes of seeds: about once in a thousand sets
+        raise InputError("two specimens of this set have the same name", "take another seed")
     return rows
 
 
