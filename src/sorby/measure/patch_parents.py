@@ -27,7 +27,7 @@ Nine tenths of overlapping pairs lie below it."""
 
 _REDUCE = 2
 _COMMON = 0.3  # of the smaller patch
-_MAX_DISTANCE = 1.0  # patches further apart in colour are not compared
+_MAX_DISTANCE = 0.5  # patches further apart in colour are not compared; 19 of 20 overlapping pairs are nearer
 _BLOCK = 64
 
 UInt8 = npt.NDArray[np.uint8]
