@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
-from skimage.measure import label as connected
 
 from sorby.errors import InputError
 from sorby.phantom.fields import Float32, Float64, cloudy_noise, smooth_noise
@@ -197,6 +196,8 @@ def _power_diagram(shape: tuple[int, int], per_px2: float, bend: float, rng: np.
 
 def _grains(cell: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
     """Return connected grains numbered from 1; crumbs of a bent boundary go to the grain beside them."""
+    from skimage.measure import label as connected  # here: processes that draw steel need not load it
+
     parts = np.asarray(connected(cell + 1, connectivity=1))
     crumb = np.bincount(parts.ravel())[parts] < _CRUMB_PX
     beside = distance_transform_edt(crumb, return_distances=False, return_indices=True)

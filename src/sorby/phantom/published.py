@@ -267,7 +267,7 @@ def write_published_steel(
     suffix(file_format)
     plans = published_plan(seed)[:first]
     total = sum(plan.images for plan in plans)
-    how = {"file_format": file_format, "truth_files": truth_files, "micron_bar": micron_bar}
+    how: dict[str, Any] = {"file_format": file_format, "truth_files": truth_files, "micron_bar": micron_bar}
     how |= {"resin_share": resin_share, "colour": colour}
     with staged_directory(out_dir, overwrite=overwrite) as folder:
         work = [_job(plan, number, str(folder), size, **how) for number, plan in enumerate(plans)]

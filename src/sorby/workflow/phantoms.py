@@ -1,28 +1,102 @@
-"""``phantom``: synthetic specimens as a corpus."""
+"""``phantom``: synthetic specimens as a corpus, and the published set in the cache."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from sorby.backbone.cache import cache_folder
 from sorby.corpus import Corpus, build
-from sorby.files import atomic_write
-from sorby.phantom import DEMO_CLASSES, write_novel, write_steel
+from sorby.errors import InputError
+from sorby.files import atomic_write, sha256_file
+from sorby.phantom import ALL_KINDS, DEMO_CLASSES, NOVEL_KINDS, write_novel, write_published_steel, write_steel
+from sorby.phantom.published import Label, relabelled
+from sorby.phantom.steel_set import PUBLISHED_COUNTS
 from sorby.progress import bar
+
+#: What the bytes of a published set depend on: a change in any of them asks for a new rendering.
+_GENERATOR = (
+    "sorby.corpus.grades",
+    *(
+        f"sorby.phantom.{name}"
+        for name in (
+            "alloys",
+            "fields",
+            "frame",
+            "needles",
+            "optics",
+            "published",
+            "raters",
+            "specimens",
+            "steel",
+            "steel_jobs",
+            "steel_set",
+            "writing",
+        )
+    ),
+)
+PUBLISHED_IMAGES = sum(PUBLISHED_COUNTS.values())
+
+
+def generator_key() -> str:
+    """Return eight hexadecimal digits that change with the code that draws steel."""
+    digest = hashlib.sha256()
+    for name in _GENERATOR:
+        source = import_module(name).__file__
+        if source is None:
+            raise InputError(f"{name} has no source file", "install sorby from its wheel or a checkout")
+        digest.update(sha256_file(Path(source)).encode())
+    return digest.hexdigest()[:8]
+
+
+def published_steel(
+    size_px: int = 512, seed: int = 0, folder: Path | str | None = None, *, jobs: int | None = None
+) -> Path:
+    """Return the folder of the published set, rendered into the cache unless it is there already.
+
+    Parameters
+    ----------
+    size_px : int
+        Edge of an image: 512, or 1994 as most of S1's were.
+    seed : int
+    folder : path, optional
+        Where sets are kept; ``phantoms`` in the cache folder where None. The set lies in
+        ``steel-<size>-<seed>-<key>`` below it; the key changes with the code that draws.
+    jobs : int, optional
+        Processes; one for each processor where None.
+
+    Returns
+    -------
+    Path
+        With ``labels.csv``, ``truth.json``, ``images/``, ``masks/``, ``needles/``; complete, or not there at all.
+    """
+    home = cache_folder() / "phantoms" if folder is None else Path(folder)
+    place = home / f"steel-{size_px}-{seed}-{generator_key()}"
+    if not (place / "labels.csv").is_file():
+        home.mkdir(parents=True, exist_ok=True)
+        with _counting("rendering", PUBLISHED_IMAGES) as step:
+            write_published_steel(place, seed, size_px=size_px, jobs=jobs, progress=step)
+    return place
 
 
 def write_steel_corpus(
     out: Path | str,
-    count: int,
+    count: int | None = None,
     *,
     seed: int = 0,
     size_px: int = 448,
-    label: str = "code",
+    label: Label = "code",
     novel: int = 0,
+    kinds: Sequence[str] = tuple(NOVEL_KINDS),
     classes: tuple[str, ...] | None = None,
     images_per_specimen: int = 2,
+    published: bool = False,
 ) -> dict[str, Any]:
     """Render steel phantoms and their corpus.
 
@@ -30,46 +104,61 @@ def write_steel_corpus(
     ----------
     out : path
         Gets ``steel/`` (images, masks, truth), ``corpus.parquet`` and, where *novel* is above 0, ``novel/``.
-    count : int
-        Images of known classes.
+    count : int, optional
+        Images of known classes; needed unless *published*.
     seed, size_px : int
-    label : {"code", "subtype"}
-        Which truth is the label.
+    label : {"code", "subtype", "daily"}
+        Which truth is the label: structure code, subtype, or the simulated day-to-day label.
     novel : int
         Images of structures that are not in the corpus, for testing referral.
+    kinds : sequence of str
+        Kinds of those, in turn; see :func:`sorby.phantom.render_novel`.
     classes : tuple of str, optional
         Structure codes to render.
     images_per_specimen : int
+    published : bool
+        Render the published set instead: 1,641 images, S1's classes, alloys and magnifications.
 
     Returns
     -------
     dict
         ``corpus``, ``rows``, ``classes``, ``novel``.
+
+    Raises
+    ------
+    InputError
+        *count* is missing, or contradicts *published*; a kind or a label is unknown.
     """
     out = Path(out)
-    with bar("rendering", count) as advance:
-        done = 0
-
-        def step(images: int, _total: int) -> None:
-            nonlocal done
-            advance(images - done)
-            done = images
-
-        table = write_steel(
-            out / "steel",
-            count,
-            seed,
-            size_px=size_px,
-            images_per_specimen=images_per_specimen,
-            classes=DEMO_CLASSES if classes is None else classes,
-            progress=step,
+    unknown = [kind for kind in kinds if kind not in ALL_KINDS]
+    if unknown or not kinds:
+        raise InputError(
+            f"novel kinds {', '.join(unknown) or '(none)'} are unknown", f"allowed: {', '.join(ALL_KINDS)}"
         )
-    if label == "subtype":
-        table = table.assign(label=table["subtype"])
-    corpus = _corpus(out, table)
+    if published and (classes is not None or count not in (None, PUBLISHED_IMAGES)):
+        raise InputError(
+            f"the published set has {PUBLISHED_IMAGES} images of its own classes", "leave number and classes out"
+        )
+    if published:
+        with _counting("rendering", PUBLISHED_IMAGES) as step:
+            table = write_published_steel(out / "steel", seed, size_px=size_px, progress=step)
+    elif count is None:
+        raise InputError("how many phantoms?", "give a number of images, or ask for the published set")
+    else:
+        with _counting("rendering", count) as step:
+            table = write_steel(
+                out / "steel",
+                count,
+                seed,
+                size_px=size_px,
+                images_per_specimen=images_per_specimen,
+                classes=DEMO_CLASSES if classes is None else classes,
+                progress=step,
+            )
+    corpus = _corpus(out, pd.DataFrame(relabelled(table.to_dict("records"), label)))
     path = corpus.save(out / "corpus.parquet")
     if novel:
-        write_novel(out / "novel", novel, seed, size_px=size_px)
+        write_novel(out / "novel", novel, seed, size_px=size_px, kinds=kinds)
     counts = corpus.table["label"].value_counts().to_dict()
     return {
         "corpus": str(path),
@@ -77,6 +166,20 @@ def write_steel_corpus(
         "classes": {str(name): int(number) for name, number in sorted(counts.items())},
         "novel": str(out / "novel") if novel else None,
     }
+
+
+@contextmanager
+def _counting(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar; yield what turns images done so far into steps of it."""
+    with bar(what, total) as advance:
+        done = 0
+
+        def step(images: int, _total: int) -> None:
+            nonlocal done
+            advance(images - done)
+            done = images
+
+        yield step
 
 
 def _corpus(out: Path, table: pd.DataFrame) -> Corpus:
