@@ -16,7 +16,7 @@ _STRUCTURED = 90  # percentile of the fine contrast that stands for the specimen
 _SMOOTH = 0.32  # share of that contrast below which a place is smooth
 _NO_STRUCTURE = 0.03  # median of the fine contrast over brightness, where nothing shows structure ...
 _SHARP, _FAINT = 0.13, 0.02  # ... and its 98th percentile, over brightness and of full scale
-_EVEN = 0.2  # median contrast of a background over that of the specimen, at most
+_EVEN = 0.215  # median contrast of a background over that of the specimen, at most
 _LEAST_CONTACT = 0.5  # of the shorter side: how much of the picture's edge a background takes at least
 _TONE_STEP = 0.22  # relative difference of brightness between resin and specimen
 
