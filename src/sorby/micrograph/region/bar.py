@@ -66,8 +66,14 @@ def find_bar(grey: UInt8) -> Mask:
     is looked for above and below it. Vertical bars, slanted ones and those without an even line are not found.
     """
     covered = np.zeros(grey.shape, dtype=bool)
-    for bar in _lines(grey):
-        covered[_with_surroundings(grey, bar).slices] = True
+    lines = _lines(grey)
+    panels = [panel for panel in (_panel(grey, line) for line in lines) if panel is not None]
+    for panel in panels:
+        covered[panel.grown(1, 1, (grey.shape[0], grey.shape[1])).slices] = True
+    for line in lines:
+        # The margin of a panel beside its bar is straight and even too.
+        if not covered[line.slices].all():
+            covered[_with_lettering(grey, line).slices] = True
     return covered
 
 
@@ -145,11 +151,8 @@ def _share_of_step(beside: npt.NDArray[np.int16], value: int) -> float:
     return float((np.abs(beside - value).max(axis=0) >= _STEP).mean())
 
 
-def _with_surroundings(grey: UInt8, bar: _Box) -> _Box:
-    """Return the bar with its panel, or with the lettering beside it."""
-    panel = _panel(grey, bar)
-    if panel is not None:
-        return panel.grown(1, 1, grey.shape)
+def _with_lettering(grey: UInt8, bar: _Box) -> _Box:
+    """Return a bar that stands on the picture itself with the lettering beside it."""
     found = bar
     text = _lettering(grey, bar)
     if text is not None:
