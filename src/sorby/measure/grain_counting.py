@@ -256,22 +256,20 @@ def parallel_lines(shape: tuple[int, int], angle_deg: float, n: int) -> list[Poi
 
 
 def three_circles(shape: tuple[int, int]) -> list[Points]:
-    """Return Abrams' three concentric circles, diameters 3 : 2 : 1, as often as they fit side by side.
+    """Return Abrams' three concentric circles, diameters 3 : 2 : 1, at five placements in the field.
 
-    The largest takes nine tenths of the shorter side.
+    One set fills the middle, its largest circle nine tenths of the shorter side; four of half the size lie in the
+    quarters. One set alone cuts some eighty boundaries of a field of 150 grains, too few for a number by itself.
 
     References
     ----------
-    H. Abrams, Metallography 4 (1971) 59; ASTM E112, circular intercept procedures.
+    H. Abrams, Metallography 4 (1971) 59; ASTM E112, circular intercept procedures, five placements.
     """
-    height, width = shape
-    short = min(height, width)
-    places = max(1, max(height, width) // short)
-    along = (np.arange(places) + 0.5) / places
-    centres = [((height - 1) / 2, f * width - 0.5) if width >= height else (f * height - 0.5, (width - 1) / 2)
-               for f in along]  # fmt: skip
-    largest = 0.45 * (short - 1)
-    return [circle((float(r), float(c)), largest * part) for r, c in centres for part in (1.0, 2 / 3, 1 / 3)]
+    rows, cols = shape[0] - 1.0, shape[1] - 1.0
+    largest = 0.45 * min(rows, cols)
+    places = [((0.5, 0.5), largest)]
+    places += [((i, j), largest / 2) for i in (0.25, 0.75) for j in (0.25, 0.75)]
+    return [circle((i * rows, j * cols), radius * part) for (i, j), radius in places for part in (1.0, 2 / 3, 1 / 3)]
 
 
 def count_all(labels: Labels, lines: Sequence[Points], *, closed: bool = False) -> LineCount:
