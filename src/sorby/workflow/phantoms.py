@@ -155,7 +155,8 @@ def write_steel_corpus(
                 classes=DEMO_CLASSES if classes is None else classes,
                 progress=step,
             )
-    corpus = _corpus(out, pd.DataFrame(relabelled(table.to_dict("records"), label)))
+    rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    corpus = _corpus(out, pd.DataFrame(relabelled(rows, label)))
     path = corpus.save(out / "corpus.parquet")
     if novel:
         write_novel(out / "novel", novel, seed, size_px=size_px, kinds=kinds)
