@@ -70,9 +70,10 @@ def find_bar(grey: UInt8) -> Mask:
     panels = [panel for panel in (_panel(grey, line) for line in lines) if panel is not None]
     for panel in panels:
         covered[panel.grown(1, 1, (grey.shape[0], grey.shape[1])).slices] = True
+    on_panel = covered.copy()
     for line in lines:
         # The margin of a panel beside its bar is straight and even too.
-        if not covered[line.slices].all():
+        if not on_panel[line.slices].all():
             covered[_with_lettering(grey, line).slices] = True
     return covered
 
