@@ -254,9 +254,9 @@ def fit(names: tuple[str, ...], points: Float64, targets: Float64, provenance: M
     """
     best, score = None, -np.inf
     for linear in (0.3, 3.0):
-        for radial in (0.3, 1.0, 3.0):
-            for width in (0.7, 1.2, 2.0, 3.5):
-                for noise in (0.01, 0.02, 0.04, 0.08):
+        for radial in (0.3, 1.0):
+            for width in (0.5, 0.7, 1.0, 1.5):
+                for noise in (0.02, 0.04, 0.08):
                     kernel = Kernel(linear, radial, width, noise)
                     model = LengthModel(names, points, targets, kernel, np.full(len(TARGETS), 2.0), provenance)
                     mean, deviation = model.left_out()

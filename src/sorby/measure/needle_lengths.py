@@ -36,7 +36,7 @@ COARSEST_PIXEL_UM = 0.35
 _LEAST_FIELD_UM2 = 400.0
 _LEAST_SIDE_UM = 15.0
 #: Noise, resin and grains answer to all directions alike and reach 3.0; needles exceed this.
-LEAST_ORIENTEDNESS = 3.08
+LEAST_ORIENTEDNESS = 3.06
 _LEAST_SEGMENTS = 8
 
 
@@ -188,14 +188,14 @@ def measure_needles(
 
 def all_descriptors(descriptors: Descriptors, segments: Segments, surface: Surface) -> dict[str, float]:
     """Return every descriptor by name: those of the bands, and those of the traced segments."""
-    logarithm = np.log(segments.length_um)
+    logarithm = np.log(segments.reach_um)
     field_um2 = float(surface.valid.sum()) * surface.pixel_size_um**2
     named = dict(zip(descriptors.names, descriptors.values.tolist(), strict=True))
     for share in (5, 25, 50, 75, 95):
         named[f"traced_q{share:02d}"] = float(np.quantile(logarithm, share / 100))
-    named["traced_mean"] = float(np.log(segments.length_um.mean()))
+    named["traced_mean"] = float(np.log(segments.reach_um.mean()))
     named["traced_density"] = float(np.log(len(segments) / field_um2))
-    named["traced_total"] = float(np.log(segments.length_um.sum() / field_um2))
+    named["traced_total"] = float(np.log(segments.reach_um.sum() / field_um2))
     return named
 
 

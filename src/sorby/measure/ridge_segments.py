@@ -31,7 +31,9 @@ class Segments:
     x_px, y_px : ndarray of float64, shape (n,)
         Centres.
     length_um : ndarray of float64, shape (n,)
-        Lengths in micrometres.
+        Lengths in micrometres, from where the answer rises to half its greatest to where it falls below.
+    reach_um : ndarray of float64, shape (n,)
+        How far the ridge can be followed at all, in micrometres; never shorter than the length.
     angle : ndarray of float64, shape (n,)
         Direction in radians from the x axis towards y, modulo pi.
     dark : ndarray of bool, shape (n,)
@@ -43,6 +45,7 @@ class Segments:
     x_px: Float64
     y_px: Float64
     length_um: Float64
+    reach_um: Float64
     angle: Float64
     dark: npt.NDArray[np.bool_]
     cut: npt.NDArray[np.bool_]
@@ -102,10 +105,15 @@ def _measured(
     xx, yy, xy = (np.bincount(which, v, count) / area for v in (dx * dx, dy * dy, dx * dy))
     angle = 0.5 * np.arctan2(2 * xy, xx - yy)
     along = dx * np.cos(angle)[which] + dy * np.sin(angle)[which]
-    ends = np.zeros((3, count))
-    np.maximum.at(ends[0], which, along)
-    np.minimum.at(ends[1], which, along)
-    np.maximum.at(ends[2], which, strength[row, column])
+    seen = strength[row, column]
+    peak, ends, reach = np.zeros(count), np.zeros((2, count)), np.zeros((2, count))
+    np.maximum.at(peak, which, seen)
+    np.maximum.at(reach[0], which, along)
+    np.minimum.at(reach[1], which, along)
+    # A line ends where its answer falls to half: beyond, it is the filter that is long.
+    body = seen > 0.5 * peak[which]
+    np.maximum.at(ends[0], which[body], along[body])
+    np.minimum.at(ends[1], which[body], along[body])
     cut = np.bincount(which, border[row, column], count) > 0
     width = np.bincount(which, wavelength[row, column], count) / area
     return {
@@ -113,7 +121,8 @@ def _measured(
         "y": mean_y,
         "angle": angle,
         "length": ends[0] - ends[1] + 1,
-        "peak": ends[2],
+        "reach": reach[0] - reach[1] + 1,
+        "peak": peak,
         "wavelength": width,
         "cut": cut.astype(np.float64),
     }
@@ -147,20 +156,22 @@ def trace(surface: Surface) -> Segments:
             # A component is seen from up to three directions: it belongs to the one its own axis is nearest to.
             off = np.abs((part["angle"] - line_angle(wanted) + np.pi / 2) % np.pi - np.pi / 2)
             length_um = part["length"] * surface.pixel_size_um
+            reach_um = part["reach"] * surface.pixel_size_um
             kept = (
                 (off <= np.pi / DIRECTIONS / 2)
                 & (part["peak"] > _HIGH)
-                & (length_um >= _LEAST_ASPECT * part["wavelength"])
+                & (reach_um >= _LEAST_ASPECT * part["wavelength"])
             )
-            columns = (part["x"], part["y"], length_um, part["angle"], np.full(count, sign < 0), part["cut"])
+            columns = (part["x"], part["y"], length_um, reach_um, part["angle"], np.full(count, sign < 0), part["cut"])
             found.append(np.column_stack([np.asarray(c, np.float64)[kept] for c in columns]))
-    table = np.concatenate(found) if found else np.zeros((0, 6))
+    table = np.concatenate(found) if found else np.zeros((0, 7))
     scale = surface.block
     return Segments(
         x_px=(table[:, 0] + 0.5) * scale,
         y_px=(table[:, 1] + 0.5) * scale,
         length_um=table[:, 2],
-        angle=np.mod(table[:, 3], np.pi),
-        dark=table[:, 4] > 0,
-        cut=table[:, 5] > 0,
+        reach_um=table[:, 3],
+        angle=np.mod(table[:, 4], np.pi),
+        dark=table[:, 5] > 0,
+        cut=table[:, 6] > 0,
     )
