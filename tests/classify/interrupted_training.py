@@ -13,10 +13,12 @@ from pathlib import Path
 import torch
 
 from sorby.classify import finetune
+from sorby.classify.heads import HeadSpec, Targets
 from sorby.classify.recipe import Recipe, load
 from textures import textures
 
 EPOCHS = 2
+SPEC = HeadSpec(classes=("blobs", "stripes"), inputs=1)
 
 
 def recipe(**changes: object) -> Recipe:
@@ -45,8 +47,8 @@ def parts() -> tuple[finetune.Part, finetune.Part]:
     pixels, labels = textures(["blobs", "stripes"], 18, seed=2, size=32)
     rows = torch.randperm(36, generator=torch.Generator().manual_seed(0)).numpy()
     return (
-        finetune.Part(pixels, rows[:26], labels[rows[:26]]),
-        finetune.Part(pixels, rows[26:], labels[rows[26:]]),
+        finetune.Part(pixels, rows[:26], Targets.plain(labels[rows[:26]])),
+        finetune.Part(pixels, rows[26:], Targets.plain(labels[rows[26:]])),
     )
 
 
@@ -63,7 +65,7 @@ def main(state: Path, out: Path, last_epoch: int | None) -> None:
 
         finetune.save_checkpoint = save_and_die  # type: ignore[assignment]
     train, validation = parts()
-    finetune.finetune(recipe(), 2, train, validation, state, device="cpu")
+    finetune.finetune(recipe(), SPEC, train, validation, state, device="cpu")
     out.touch()
 
 

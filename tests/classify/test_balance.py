@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from sorby.classify import augmentation
-from sorby.classify.linear_head import image_weights
-from sorby.classify.losses import FocalLoss, class_weights, make_loss
+from sorby.classify.heads import Head, HeadSpec, Targets
+from sorby.classify.heads.logistic import image_weights
+from sorby.classify.losses import HeadLoss, class_weights, focal_factor
 from sorby.classify.recipe import BalanceSection, FinetuneSection
 from sorby.classify.sampling import epoch_order
 from sorby.classify.schedule import rate_factor
@@ -28,23 +29,39 @@ def test_class_weights_are_n_over_c_nc_and_average_to_one() -> None:
     assert weights[LABELS].mean() == pytest.approx(1)
 
 
-def test_focal_loss_without_focus_is_cross_entropy() -> None:
+def test_focal_loss_without_focus_weighs_all_alike() -> None:
     logits = torch.randn(16, 4, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(16) % 4
-    plain = torch.nn.functional.cross_entropy(logits, labels)
-    assert FocalLoss(0.0)(logits, labels).item() == pytest.approx(plain.item(), rel=1e-6)
+    np.testing.assert_array_equal(focal_factor(logits, labels, 0.0), np.ones(16))
 
 
 def test_focal_loss_of_a_coin_toss() -> None:
     # p_t = 1/2 and gamma = 2: (1/2)^2 ln 2
-    loss = FocalLoss(2.0)(torch.zeros(3, 2), torch.tensor([0, 1, 0]))
-    assert loss.item() == pytest.approx(math.log(2) / 4, rel=1e-6)
+    untaught = Head(HeadSpec(classes=("a", "b"), inputs=4))  # its scores are 0
+    loss = HeadLoss(BalanceSection(loss="focal", gamma=2), np.array([0, 1, 0]), 2)
+    found = loss(untaught, torch.ones(3, 4), Targets.plain(np.array([0, 1, 0])).tensors())
+    assert found.item() == pytest.approx(math.log(2) / 4, rel=1e-6)
 
 
-def test_the_recipe_chooses_the_loss() -> None:
-    assert isinstance(make_loss(BalanceSection(loss="focal", gamma=1), LABELS, 3), FocalLoss)
-    weighted = make_loss(BalanceSection(loss="class-weights"), LABELS, 3)
+def test_weighted_loss_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    head = Head(HeadSpec(classes=("a", "b", "c"), inputs=5))
+    torch.nn.init.normal_(head.readout.linear.weight)
+    features, labels = torch.randn(40, 5), np.arange(40) % 3
+    weighted = HeadLoss(BalanceSection(loss="class-weights"), LABELS, 3, label_smoothing=0.0)
     np.testing.assert_allclose(weighted.weight, class_weights(LABELS, 3), rtol=1e-6)
+    wanted = torch.nn.functional.cross_entropy(head(features), torch.from_numpy(labels), weight=weighted.weight)
+    assert weighted(head, features, Targets.plain(labels).tensors()).item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_label_smoothing_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    head = Head(HeadSpec(classes=("a", "b", "c"), inputs=5))
+    torch.nn.init.normal_(head.readout.linear.weight)
+    features, labels = torch.randn(40, 5), np.arange(40) % 3
+    smoothed = HeadLoss(BalanceSection(), LABELS, 3, label_smoothing=0.2)
+    wanted = torch.nn.functional.cross_entropy(head(features), torch.from_numpy(labels), label_smoothing=0.2)
+    assert smoothed(head, features, Targets.plain(labels).tensors()).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
 # -- sampling ---------------------------------------------------------------------------------------------

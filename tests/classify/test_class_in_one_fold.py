@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sorby.classify.heads import HeadSpec, Targets, fit_head
 from sorby.classify.judge import Judge, cross_fitted_judge
-from sorby.classify.linear_head import fit_head
 from sorby.classify.recipe import BalanceSection, HeadSection, VerdictSection
 
 
@@ -16,7 +16,8 @@ def judged(lone_images: int) -> Judge:
     folds = np.concatenate([rng.permutation(200) % 5, np.zeros(lone_images, np.intp)])
     centres = 2.5 * np.eye(3, 6)
     features = (centres[labels] + rng.normal(size=(len(labels), 6))).astype(np.float32)
-    fitted = fit_head(features, labels, 3, folds, HeadSection(), BalanceSection())
+    spec = HeadSpec(classes=("a", "b", "c"), inputs=6)
+    fitted = fit_head(features, Targets.plain(labels), spec, folds, HeadSection(), BalanceSection())
     return cross_fitted_judge(fitted, features, labels, None, VerdictSection(novelty_rate=0.02), None)
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from interrupted_training import EPOCHS, parts, recipe
+from interrupted_training import EPOCHS, SPEC, parts, recipe
 
 from sorby.classify import finetune
 from sorby.classify.checkpoint import load_checkpoint
+from sorby.classify.heads import Targets
 from sorby.classify.recipe import load
 from sorby.errors import InputError
 from textures import textures
@@ -45,7 +46,7 @@ def one_epoch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state of a training of one epoch."""
     state = tmp_path_factory.mktemp("state")
     train, validation = parts()
-    finetune.finetune(recipe(**{"finetune.epochs": 1}), 2, train, validation, state, device="cpu")
+    finetune.finetune(recipe(**{"finetune.epochs": 1}), SPEC, train, validation, state, device="cpu")
     return state
 
 
@@ -54,8 +55,8 @@ def test_killed_and_started_again_it_ends_with_the_same_network(tmp_path: Path) 
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "never.safetensors").exists()
     train, validation = parts()
-    resumed = finetune.finetune(recipe(), 2, train, validation, tmp_path / "state", device="cpu")
-    whole = finetune.finetune(recipe(), 2, train, validation, tmp_path / "other", device="cpu")
+    resumed = finetune.finetune(recipe(), SPEC, train, validation, tmp_path / "state", device="cpu")
+    whole = finetune.finetune(recipe(), SPEC, train, validation, tmp_path / "other", device="cpu")
     assert (resumed.resumed_from, whole.resumed_from) == (1, 0)
     assert len(resumed.history) == EPOCHS
     assert resumed.history == whole.history
@@ -67,7 +68,7 @@ def test_killed_and_started_again_it_ends_with_the_same_network(tmp_path: Path) 
 def test_an_easy_set_is_learnt_in_two_epochs_from_scratch(tmp_path: Path) -> None:
     pixels, labels = textures(["blobs", "stripes"], 40, seed=0, size=48)
     rows = np.random.default_rng(0).permutation(80)
-    train, validation = (finetune.Part(pixels, part, labels[part]) for part in (rows[:56], rows[56:]))
+    train, validation = (finetune.Part(pixels, part, Targets.plain(labels[part])) for part in (rows[:56], rows[56:]))
     chosen = load(
         None,
         {
@@ -83,7 +84,7 @@ def test_an_easy_set_is_learnt_in_two_epochs_from_scratch(tmp_path: Path) -> Non
             "finetune.precision": "fp32",
         },
     )
-    done = finetune.finetune(chosen, 2, train, validation, tmp_path, device="cpu")
+    done = finetune.finetune(chosen, SPEC, train, validation, tmp_path, device="cpu")
     assert done.history[1]["val_accuracy"] >= 0.9
     assert [entry["epoch"] for entry in done.history] == [0, 1]
 
@@ -100,27 +101,28 @@ def test_the_best_epoch_is_kept_and_patience_stops(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(finetune, "_validate", pretend)
     monkeypatch.setattr(finetune._Training, "run_epoch", lambda self, epoch: _nudge(self))
     chosen = recipe(**{"finetune.epochs": 9, "finetune.patience": 2})
-    done = finetune.finetune(chosen, 2, train, validation, tmp_path, device="cpu")
+    done = finetune.finetune(chosen, SPEC, train, validation, tmp_path, device="cpu")
     assert done.best_epoch == 1
     assert len(done.history) == 4, "two epochs without a better score end the training"
-    assert torch.equal(done.network.head.bias, states[1]["head.bias"])
-    again = finetune.finetune(chosen, 2, train, validation, tmp_path, device="cpu")
+    bias = "head.readout.linear.bias"
+    assert torch.equal(done.network.state_dict()[bias], states[1][bias])
+    again = finetune.finetune(chosen, SPEC, train, validation, tmp_path, device="cpu")
     assert (len(again.history), again.resumed_from) == (4, 4), "a finished training is not continued"
 
 
 def _nudge(training: finetune._Training) -> float:
     with torch.no_grad():
-        training.plain_network.head.bias += 1
+        training.plain_network.head.readout.linear.bias += 1
     return 0.0
 
 
 def test_a_checkpoint_of_another_recipe_or_other_data_is_refused(one_epoch: Path) -> None:
     train, validation = parts()
     with pytest.raises(InputError, match="other data or another recipe"):
-        finetune.finetune(recipe(**{"finetune.epochs": 1, "seed": 9}), 2, train, validation, one_epoch, device="cpu")
-    changed = finetune.Part(255 - train.pixels, train.rows, train.labels)
+        finetune.finetune(recipe(**{"finetune.epochs": 1, "seed": 9}), SPEC, train, validation, one_epoch, device="cpu")
+    changed = finetune.Part(255 - train.pixels, train.rows, train.targets)
     with pytest.raises(InputError, match="other data or another recipe"):
-        finetune.finetune(recipe(**{"finetune.epochs": 1}), 2, changed, validation, one_epoch, device="cpu")
+        finetune.finetune(recipe(**{"finetune.epochs": 1}), SPEC, changed, validation, one_epoch, device="cpu")
 
 
 @pytest.mark.parametrize("keep", [0, 7, 5000])

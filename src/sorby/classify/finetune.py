@@ -115,11 +115,10 @@ def _batch(
 
 def _fresh_head(spec: HeadSpec, backbone: architecture.Backbone, seed: int) -> Head:
     """Return a head for a backbone with seeded weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        head = Head(spec.model_copy(update={"inputs": embedding_width(backbone.module)}))
-        for weight in head.readout.weights():
-            torch.nn.init.kaiming_uniform_(weight, a=5**0.5)
+    head = Head(spec.model_copy(update={"inputs": embedding_width(backbone.module)}), seed)
+    generator = torch.Generator().manual_seed(seed)
+    for weight in head.readout.weights():  # zeros would keep the backbone from learning in the first step
+        torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5, generator=generator)
     return head
 
 

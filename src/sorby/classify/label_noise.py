@@ -52,12 +52,10 @@ def confident_examples(probabilities: Floats, labels: Labels) -> tuple[Examples,
 
     Returns
     -------
-
-    Examples
-    --------
+    kept : Examples
         Every other image; a class is never left without half of its images.
-    ndarray of int
-        Rows left out.
+    left_out : ndarray of int
+        Rows.
     """
     present, inside = np.unique(labels, return_inverse=True)
     own = probabilities[:, present] / probabilities[:, present].sum(axis=1, keepdims=True)
@@ -143,7 +141,9 @@ def learn_from_doubtful(
     rated = ratings()
     if not (rated.codes >= 0).any():
         raise InputError("labels.noise=raters, but nobody rated anything", "add columns rating_..., or column rater")
-    fitted, belief = first, np.eye(first.cross_logits.shape[1])[labels]
+    # Beliefs start from what images say to a model that has not seen them: starting from the labels, each would
+    # confirm itself.
+    fitted, belief = first, softmax(first.cross_logits)
     for _ in range(labels_section.rounds):
         belief = believe(softmax(fitted.cross_logits), rated, rater_confusion(rated.codes, belief))
         fitted = learn(section=section, examples=shared_out(belief))

@@ -133,11 +133,13 @@ class HeadSection(Section):
     routing : {"hard", "soft"}
         ``hard``: the most probable subtype decides which sizes are looked at, as published; ``soft``: a class
         scores the product of both probabilities.
-    sharing : {"hard", "cross-stitch"}
-        Of ``multitask``: one trunk for all tasks, or a tower for the subtype and one for the sizes with learned
-        cross-stitch units between them.
+    sharing : {"auto", "none", "hard", "cross-stitch"}
+        How frozen features are read: straight (``none``), over one hidden layer that all tasks share (``hard``), or
+        over two, for subtype and sizes, with learned cross-stitch units between them. ``auto`` is ``none`` for
+        ``flat`` and ``staged`` and ``hard`` for the others. A fine-tuned network is itself what tasks share; there
+        ``cross-stitch`` trains two.
     hidden : int
-        Width of the hidden layer of ``multitask``.
+        Width of the hidden layer.
     auxiliary : {"none", "length"}
         ``length`` has the head predict needle lengths besides its classes, where the corpus states them.
     length_weight : float
@@ -158,7 +160,7 @@ class HeadSection(Section):
 
     kind: Literal["flat", "staged", "multitask", "ordinal", "length"] = "flat"
     routing: Literal["hard", "soft"] = "hard"
-    sharing: Literal["hard", "cross-stitch"] = "hard"
+    sharing: Literal["auto", "none", "hard", "cross-stitch"] = "auto"
     hidden: int = Field(64, ge=2, le=4096)
     auxiliary: Literal["none", "length"] = "none"
     length_weight: float = Field(1.0, gt=0)
@@ -278,6 +280,10 @@ class Recipe(Section):
             raise ValueError("the frozen regime knows balance.loss plain or class-weights and no weighted sampling")
         if self.balance.loss == "focal" and self.finetune.label_smoothing:
             raise ValueError("balance.loss=focal knows no finetune.label_smoothing")
+        if self.head.kind == "staged" and self.head.sharing not in ("auto", "none"):
+            raise ValueError("head.kind=staged trains its stages apart and shares nothing; head.kind=multitask shares")
+        if self.head.kind == "flat" and self.head.sharing == "cross-stitch":
+            raise ValueError("head.sharing=cross-stitch needs two tasks; head.kind=flat has one")
         if self.backbone.size_name and self.head.kind != "staged":
             raise ValueError("backbone.size_name needs head.kind=staged")
         if self.head.auxiliary == "length" and self.head.kind in ("flat", "staged") and self.regime == "finetune":

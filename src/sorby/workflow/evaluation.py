@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def evaluate(
     classifier, opened = open_classifier(bundle, require_signed=require_signed)
     source = open_data(data, label=label, group=group, image=image, min_classes=1)
     corpus = source.corpus.usable()
+    corpus = _merged(corpus, opened.description.model.get("merged_labels"))
     known = np.isin(corpus.labels.astype(str), classifier.classes)
     warnings = list(source.warnings)
     if not known.all():
@@ -100,6 +102,13 @@ def evaluate(
             file.write(table.to_csv(index=False).encode("utf-8"))
         write_json(Path(out) / "evaluation.json", result)
     return result
+
+
+def _merged(corpus: Corpus, merge: object) -> Corpus:
+    """Return the corpus with the labels that the bundle was taught to count as others."""
+    if not isinstance(merge, dict):
+        return corpus
+    return replace(corpus, table=corpus.table.assign(label=corpus.table["label"].replace(merge)))
 
 
 def _sizes_um(corpus: Corpus) -> list[float | None]:

@@ -64,7 +64,7 @@ def gather(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def row(verdict: Verdict, classes: Sequence[str]) -> list[str]:
+def row(verdict: Verdict, classifier: Classifier) -> list[str]:
     """Return one line of ``verdicts.csv``."""
     size = "" if verdict.pixel_size_um is None else f"{verdict.pixel_size_um:.6g}"
     return [
@@ -75,16 +75,26 @@ def row(verdict: Verdict, classes: Sequence[str]) -> list[str]:
         f"{verdict.novelty:.4f}",
         "true" if verdict.referred else "false",
         "|".join(verdict.reasons),
-        *(f"{verdict.probabilities[name]:.4f}" for name in classes),
+        *(f"{verdict.probabilities[name]:.4f}" for name in classifier.classes),
         size,
         verdict.scale_source,
         "; ".join(verdict.notes),
+        *([verdict.trace] if classifier.head.spec.kind != "flat" else []),
+        *(f"{value:.3f}" for name in classifier.head.spec.lengths for value in verdict.lengths_um[name]),
     ]
 
 
-def columns(classes: Sequence[str]) -> list[str]:
-    """Return the header of ``verdicts.csv``."""
-    return [*_FIXED_COLUMNS, *(f"p_{name}" for name in classes), *_EXTRA_COLUMNS]
+def columns(classifier: Classifier) -> list[str]:
+    """Return the header of ``verdicts.csv``; what only some heads say comes last."""
+    spec = classifier.head.spec
+    lengths = [f"needle_{name}{end}_um" for name in spec.lengths for end in ("", "_low", "_high")]
+    return [
+        *_FIXED_COLUMNS,
+        *(f"p_{name}" for name in classifier.classes),
+        *_EXTRA_COLUMNS,
+        *(["trace"] if spec.kind != "flat" else []),
+        *lengths,
+    ]
 
 
 def inspect(
@@ -140,26 +150,26 @@ def inspect(
         outcomes = classifier.inspect(files, device=device, pixel_size_um=pixel_size_um, progress=advance)
         if explain:
             outcomes = _explained(classifier, outcomes, out / "overlays", colormap)
-        _write(target, outcomes, classifier.classes, tally)
+        _write(target, outcomes, classifier, tally)
     seconds = time.perf_counter() - started
     result = _summary(target, tally, seconds, opened, classifier)
     write_json(out / "inspection.json", result)
     return result
 
 
-def _write(target: Path, outcomes: Iterable[Verdict | Quarantined], classes: Sequence[str], tally: Tally) -> None:
+def _write(target: Path, outcomes: Iterable[Verdict | Quarantined], classifier: Classifier, tally: Tally) -> None:
     """Write the verdicts as they come; the file appears when all are in."""
     with atomic_write(target) as file:
         # A file name that is no UTF-8 is written with escapes rather than ending the inspection.
         text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
         writer = csv.writer(text)
-        writer.writerow(columns(classes))
+        writer.writerow(columns(classifier))
         for outcome in outcomes:
             if isinstance(outcome, Quarantined):
                 tally.quarantined.append(outcome)
                 continue
             tally.add(outcome)
-            writer.writerow(row(outcome, classes))
+            writer.writerow(row(outcome, classifier))
         text.flush()
         text.detach()
 

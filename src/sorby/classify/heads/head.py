@@ -111,8 +111,6 @@ def spec_for(
     InputError
         A class is no structure code where the head needs one, or the corpus states too few lengths.
     """
-    if section.kind == "flat" and section.auxiliary == "none":
-        return HeadSpec(classes=classes, inputs=inputs)
     wanted = lengths if section.kind == "length" or section.auxiliary == "length" else ()
     if section.kind == "length" and wanted[:2] != ("mean", "largest"):
         missing = [LENGTH_COLUMNS[name] for name in ("mean", "largest") if name not in lengths]
@@ -126,9 +124,6 @@ def spec_for(
     structure = None
     if section.kind != "flat":
         structure = structure_of(classes, None if parts is None else dict(zip(classes, parts, strict=True)))
-    sharing: Sharing = "linear"
-    if section.kind == "multitask":
-        sharing = section.sharing if frozen else ("towers" if section.sharing == "cross-stitch" else "linear")
     limits = None
     if section.kind == "length" and structure is not None:
         limits = log_limits(structure, grade_table(section))
@@ -138,12 +133,20 @@ def spec_for(
         inputs=inputs,
         parts=parts if section.kind != "flat" else None,
         routing=section.routing,
-        sharing=sharing,
+        sharing=_sharing(section, frozen),
         hidden=section.hidden,
         distance_cost=section.distance_cost,
         lengths=wanted,
         log_limits=limits,
     )
+
+
+def _sharing(section: HeadSection, frozen: bool) -> Sharing:
+    if not frozen:  # the network itself is what tasks share
+        return "towers" if section.sharing == "cross-stitch" else "linear"
+    if section.sharing == "auto":
+        return "linear" if section.kind in ("flat", "staged") else "hard"
+    return "linear" if section.sharing == "none" else section.sharing
 
 
 def grade_table(section: HeadSection) -> GradeTable:
@@ -165,10 +168,13 @@ class Head(nn.Module):
     Parameters
     ----------
     spec : HeadSpec
+    seed : int
+        Of initial weights; a linear readout begins at zero.
     """
 
-    def __init__(self, spec: HeadSpec) -> None:
+    def __init__(self, spec: HeadSpec, seed: int = 0) -> None:
         super().__init__()
+        generator = torch.Generator().manual_seed(seed)
         self.spec = spec
         self.composition: Flat | Staged = _composition(spec)
         outputs = self.composition.width + len(spec.lengths)
@@ -176,11 +182,13 @@ class Head(nn.Module):
         if spec.sharing == "linear":
             self.readout = LinearReadout(spec.inputs, outputs)
         elif spec.sharing == "hard":
-            self.readout = SharedReadout(spec.inputs, spec.hidden, outputs)
+            self.readout = SharedReadout(spec.inputs, spec.hidden, outputs, generator)
         elif spec.sharing == "cross-stitch":
-            self.readout = CrossStitchReadout(spec.inputs, spec.hidden, outputs, len(spec.structure.subtypes))
+            self.readout = CrossStitchReadout(
+                spec.inputs, spec.hidden, outputs, len(spec.structure.subtypes), generator
+            )
         else:
-            self.readout = TowersReadout(spec.inputs, outputs, len(spec.structure.subtypes))
+            self.readout = TowersReadout(spec.inputs, outputs, len(spec.structure.subtypes), generator)
         count = len(spec.lengths)
         self.register_buffer("length_centre", torch.zeros(count))
         self.register_buffer("length_scale", torch.ones(count))

@@ -4,35 +4,36 @@ from __future__ import annotations
 
 from typing import Protocol, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-Floats = npt.NDArray[np.float64]
-
 
 class Readout(Protocol):
-    """What every readout offers beside ``forward``: features (N, D) to raw numbers (N, K)."""
+    """What every readout offers beside ``forward``: features (N, D) to raw numbers (N, K).
+
+    Attributes
+    ----------
+    reads : str
+        Name of the layer that reads the features, where it is one.
+    """
+
+    reads: str
 
     def weights(self) -> list[torch.Tensor]:
         """Return the weight matrices that are kept small in training."""
 
-    def absorb(self, mean: Floats, spread: Floats) -> None:
-        """Take the standardisation ``(x - mean) / spread`` of the features into the first weights."""
 
-
-def absorb_standardisation(layer: nn.Linear, mean: Floats, spread: Floats) -> None:
-    """Change a layer for standardised features into the same layer for raw ones."""
-    with torch.no_grad():
-        weight = layer.weight.double() / torch.from_numpy(spread)
-        bias = layer.bias.double() - weight @ torch.from_numpy(mean)
-        layer.weight.copy_(weight.float())
-        layer.bias.copy_(bias.float())
+def _begin(layers: list[nn.Linear], generator: torch.Generator) -> None:
+    """Give layers weights of variance 1 / inputs and no bias."""
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=layer.in_features**-0.5, generator=generator)
+        nn.init.zeros_(layer.bias)
 
 
 class LinearReadout(nn.Module):
     """One linear layer (N, D) to (N, K)."""
+
+    reads = "linear"
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -48,10 +49,6 @@ class LinearReadout(nn.Module):
         """Return the one matrix."""
         return [self.linear.weight]
 
-    def absorb(self, mean: Floats, spread: Floats) -> None:
-        """See `absorb_standardisation`."""
-        absorb_standardisation(self.linear, mean, spread)
-
 
 class SharedReadout(nn.Module):
     """Hard parameter sharing (Caruana 1997): one hidden layer that every task reads.
@@ -59,16 +56,17 @@ class SharedReadout(nn.Module):
     Parameters
     ----------
     inputs, hidden, outputs : int
+    generator : torch.Generator
+        Of the initial weights.
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+    reads = "trunk"
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, generator: torch.Generator) -> None:
         super().__init__()
         self.trunk = nn.Linear(inputs, hidden)
         self.tasks = nn.Linear(hidden, outputs)
-        nn.init.normal_(self.trunk.weight, std=inputs**-0.5)
-        nn.init.zeros_(self.trunk.bias)
-        nn.init.normal_(self.tasks.weight, std=hidden**-0.5)
-        nn.init.zeros_(self.tasks.bias)
+        _begin([self.trunk, self.tasks], generator)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return raw numbers (N, K)."""
@@ -77,10 +75,6 @@ class SharedReadout(nn.Module):
     def weights(self) -> list[torch.Tensor]:
         """Return the matrices of trunk and tasks."""
         return [self.trunk.weight, self.tasks.weight]
-
-    def absorb(self, mean: Floats, spread: Floats) -> None:
-        """See `absorb_standardisation`."""
-        absorb_standardisation(self.trunk, mean, spread)
 
 
 class CrossStitchReadout(nn.Module):
@@ -91,19 +85,19 @@ class CrossStitchReadout(nn.Module):
     Parameters
     ----------
     inputs, hidden, outputs, first : int
+    generator : torch.Generator
+        Of the initial weights.
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, first: int) -> None:
+    reads = "towers"
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, first: int, generator: torch.Generator) -> None:
         super().__init__()
         self.towers = nn.Linear(inputs, 2 * hidden)
         self.stitch = nn.Parameter(torch.tensor([[0.9, 0.1], [0.1, 0.9]]).unsqueeze(2).repeat(1, 1, hidden))
         self.first = nn.Linear(hidden, first)
         self.second = nn.Linear(hidden, outputs - first)
-        nn.init.normal_(self.towers.weight, std=inputs**-0.5)
-        nn.init.zeros_(self.towers.bias)
-        for task in (self.first, self.second):
-            nn.init.normal_(task.weight, std=hidden**-0.5)
-            nn.init.zeros_(task.bias)
+        _begin([self.towers, self.first, self.second], generator)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return raw numbers (N, K)."""
@@ -116,10 +110,6 @@ class CrossStitchReadout(nn.Module):
         """Return the matrices of towers and tasks; the stitches are free."""
         return [self.towers.weight, self.first.weight, self.second.weight]
 
-    def absorb(self, mean: Floats, spread: Floats) -> None:
-        """See `absorb_standardisation`."""
-        absorb_standardisation(self.towers, mean, spread)
-
 
 class TowersReadout(nn.Module):
     """Each half of the features answers its own outputs: the reading of a network with two stitched towers.
@@ -128,12 +118,15 @@ class TowersReadout(nn.Module):
     ----------
     inputs, outputs, first : int
         *inputs* counts both halves; the first one answers the first *first* outputs.
+    generator : torch.Generator
+        Of the initial weights.
     """
 
-    def __init__(self, inputs: int, outputs: int, first: int) -> None:
+    def __init__(self, inputs: int, outputs: int, first: int, generator: torch.Generator) -> None:
         super().__init__()
         self.first = nn.Linear(inputs // 2, first)
         self.second = nn.Linear(inputs // 2, outputs - first)
+        _begin([self.first, self.second], generator)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return raw numbers (N, K)."""
@@ -143,9 +136,3 @@ class TowersReadout(nn.Module):
     def weights(self) -> list[torch.Tensor]:
         """Return both matrices."""
         return [self.first.weight, self.second.weight]
-
-    def absorb(self, mean: Floats, spread: Floats) -> None:
-        """See `absorb_standardisation`."""
-        half = len(mean) // 2
-        absorb_standardisation(self.first, mean[:half], spread[:half])
-        absorb_standardisation(self.second, mean[half:], spread[half:])
