@@ -94,7 +94,8 @@ def _particles(relief: Float32, valid: Mask, pixel_size_um: float) -> Mask:
         gaussian_filter(relief, sigma, order=order, mode="nearest", truncate=3.0) for order in ((0, 2), (2, 0), (1, 1))
     )
     mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    cores = (np.abs(mean) - spread > _PARTICLE_CURVATURE * np.median(spread)) & valid
+    # The usual curvature is that of the region: outside, the relief is flat.
+    cores = (np.abs(mean) - spread > _PARTICLE_CURVATURE * np.median(spread[valid])) & valid
     if not cores.any():
         return np.asarray(cores)
     return np.asarray((distance_transform_edt(~cores, sampling=pixel_size_um) < _HALO_UM) & valid)
