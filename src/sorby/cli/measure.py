@@ -14,12 +14,14 @@ from sorby.cli.measure_grains import boundaries, grains, inclusions
 def _show_needles(result: dict[str, Any]) -> str:
     lines = []
     for entry in result["images"]:
-        low, high = entry["ci95"]["mean_um"]
-        least, most = entry["ci95"]["largest_um"]
+        lengths = {"mean": entry["mean_um"], "95 %": entry["quantiles_um"]["q95"], "largest": entry["largest_um"]}
+        intervals = [entry["ci95"][name] for name in ("mean_um", "q95_um", "largest_um")]
         lines += [
             f"{entry['image']} ({entry['pixel_size_um']:.4g} um/px, {entry['pixel_size_source']})",
-            f"  mean     {entry['mean_um']:.2f} um ({low:.2f} to {high:.2f})",
-            f"  largest  {entry['largest_um']:.2f} um ({least:.2f} to {most:.2f})",
+            *(
+                f"  {name:<8} {value:.2f} um ({low:.2f} to {high:.2f})"
+                for (name, value), (low, high) in zip(lengths.items(), intervals, strict=True)
+            ),
             f"  grade    {entry['grade']} by {entry['criterion']} criterion, coarse area"
             f" {100 * entry['coarse_area_fraction']:.0f} %",
             f"  traced   {entry['n_traced']} needles, {100 * entry['cut_share']:.0f} % cut by the border, mean"
