@@ -191,7 +191,9 @@ def field_statistics(values: Sequence[float]) -> FieldStatistics:
         return FieldStatistics(mean, None, None, None, 1)
     s = float(array.std(ddof=1))
     half = float(stdtrit(array.size - 1, 0.975)) * s / math.sqrt(array.size)
-    return FieldStatistics(mean, s, (mean - half, mean + half), 100 * half / mean if mean else None, int(array.size))
+    return FieldStatistics(
+        mean, s, (mean - half, mean + half), 100 * half / abs(mean) if mean else None, int(array.size)
+    )
 
 
 def _positive(value: float, what: str) -> float:
