@@ -14,6 +14,7 @@ from sorby.evidence import (
     combined_p,
     conformal_p,
     cross_conformal_p,
+    cross_fit_neighbours,
     cross_fit_rmds,
     energy,
     gen_score,
@@ -242,3 +243,26 @@ def test_novelty_says_when_no_image_can_be_called_novel():
     again = NoveltyCalibration.from_arrays(enough.as_arrays())
     assert again.novelty([99.0], [0.0])[0] == pytest.approx(0.05)
     assert again.cross_fitted
+
+
+def test_three_scores_together_keep_the_level_and_neighbours_find_what_the_others_miss():
+    rng = np.random.default_rng(11)
+    refused = []
+    for _ in range(200):
+        calibrated = NoveltyCalibration.fit(*rng.normal(size=(2, 500)), neighbours=rng.normal(size=500))
+        refused.append((calibrated.novelty(*rng.normal(size=(2, 50)), rng.normal(size=50)) <= 0.05).mean())
+    # 10,000 judgements, clustered in 200 calibrations: at most .05 by Bonferroni, .004 for chance.
+    assert np.mean(refused) <= 0.054
+    assert calibrated.novelty([0.0], [0.0], [9.0])[0] == pytest.approx(1 / (0.45 * 501))
+    assert calibrated.novelty([0.0], [0.0], [0.0])[0] > 0.5
+    again = NoveltyCalibration.from_arrays(calibrated.as_arrays())
+    np.testing.assert_array_equal(again.novelty([1.0], [2.0], [3.0]), calibrated.novelty([1.0], [2.0], [3.0]))
+    with pytest.raises(InputError, match="other scores"):
+        calibrated.novelty([0.0], [0.0])
+
+
+def test_cross_fitted_neighbours_never_find_the_image_itself():
+    x = np.repeat(np.eye(6), 2, axis=0)  # pairs of equal images; a pair is a specimen
+    scores = cross_fit_neighbours(x, np.repeat(np.arange(3), 4), k=1)
+    # The nearest image of another fold is orthogonal: sqrt 2 on the unit sphere. An image finding its twin scores 0.
+    np.testing.assert_allclose(scores, np.sqrt(2), atol=1e-6)

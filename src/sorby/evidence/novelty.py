@@ -1,7 +1,8 @@
 """Is this image like anything the model was taught? Distances, scores and conformal p-values.
 
-Every score is larger for stranger images. `novelty` of a verdict is the smaller of the conformal
-p-values of RMDS and GEN, Bonferroni-corrected: small means strange.
+Every score is larger for stranger images. `novelty` of a verdict is the smallest of the conformal
+p-values of RMDS and GEN and, where neighbours are kept, of the distance to them, Bonferroni-corrected: small means
+strange.
 """
 
 from __future__ import annotations
@@ -24,11 +25,17 @@ __all__ = [
     "combined_p",
     "conformal_p",
     "cross_conformal_p",
+    "cross_fit_neighbours",
     "cross_fit_rmds",
     "energy",
     "gen_score",
     "msp_score",
 ]
+
+
+#: Shares of the level that RMDS, neighbours and GEN get where all three are combined. GEN says little of images that
+#: are strange without being ambiguous, and an equal share would cost the two distances power.
+SHARES_OF_LEVEL = (0.45, 0.45, 0.1)
 
 
 def gen_score(probabilities: npt.ArrayLike, gamma: float = 0.1, top: int | None = None) -> FloatArray:
@@ -222,23 +229,54 @@ def cross_conformal_p(calibration: npt.ArrayLike, folds: npt.ArrayLike, scores: 
     return _p_value([np.sort(values[fold == name]) for name in names], new)
 
 
-def combined_p(p_rmds: npt.ArrayLike, p_gen: npt.ArrayLike) -> FloatArray:
-    """Bonferroni: twice the smaller p-value, at most 1.
+def cross_fit_neighbours(
+    features: npt.ArrayLike, folds: npt.ArrayLike, k: int = 10, max_bank: int = 2000, seed: int = 0
+) -> FloatArray:
+    """Score each image by its distance to the neighbours among the other folds.
 
     Parameters
     ----------
-    p_rmds, p_gen : array_like, shape (N,)
+    features : array_like, shape (N, D)
+    folds : array_like of int, shape (N,)
+        Fold of each image; whole specimens, or an image finds its own specimen.
+    k, max_bank, seed
+        As for `NearestNeighbours.fit`.
 
     Returns
     -------
     ndarray of float64, shape (N,)
     """
-    return np.minimum(1.0, 2.0 * np.minimum(p_rmds, p_gen))
+    x, fold = np.asarray(features), np.asarray(folds)
+    scores = np.empty(x.shape[0])
+    for name in np.unique(fold):
+        held_out = fold == name
+        scores[held_out] = NearestNeighbours.fit(x[~held_out], k, max_bank, seed).score(x[held_out])
+    return scores
+
+
+def combined_p(p_rmds: npt.ArrayLike, p_gen: npt.ArrayLike, p_neighbours: npt.ArrayLike | None = None) -> FloatArray:
+    """Bonferroni: twice the smaller p-value; of three, each divided by its share of the level. At most 1.
+
+    Parameters
+    ----------
+    p_rmds, p_gen : array_like, shape (N,)
+    p_neighbours : array_like, shape (N,), optional
+        Combined with `SHARES_OF_LEVEL`, fixed beforehand, so that the level is kept as with equal shares.
+
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+    """
+    if p_neighbours is None:
+        return np.minimum(1.0, 2.0 * np.minimum(p_rmds, p_gen))
+    of_rmds, of_neighbours, of_gen = SHARES_OF_LEVEL
+    distances = np.minimum(np.asarray(p_rmds) / of_rmds, np.asarray(p_neighbours) / of_neighbours)
+    return np.asarray(np.minimum(1.0, np.minimum(distances, np.asarray(p_gen) / of_gen)))
 
 
 @dataclass(frozen=True, eq=False)
 class NoveltyCalibration:
-    """Turns RMDS and GEN scores into the `novelty` of a verdict.
+    """Turns RMDS and GEN scores, and distances to neighbours where they are kept, into the `novelty` of a verdict.
 
     Attributes
     ----------
@@ -248,20 +286,30 @@ class NoveltyCalibration:
         Whether they come from cross-fitting. Compared with the scores of one detector taught on all
         images, the level is then kept approximately (each fold's detector knew a little less, which
         errs towards calling too little novel); on held-out images it is kept exactly.
+    neighbours : ndarray, shape (n,), or None
+        The same of `NearestNeighbours`; None where only RMDS and GEN are combined.
     """
 
     rmds: FloatArray
     gen: FloatArray
     cross_fitted: bool = False
+    neighbours: FloatArray | None = None
 
     @classmethod
-    def fit(cls, rmds: npt.ArrayLike, gen: npt.ArrayLike, cross_fitted: bool = False) -> NoveltyCalibration:
+    def fit(
+        cls,
+        rmds: npt.ArrayLike,
+        gen: npt.ArrayLike,
+        cross_fitted: bool = False,
+        neighbours: npt.ArrayLike | None = None,
+    ) -> NoveltyCalibration:
         """Keep the calibration scores.
 
         Parameters
         ----------
         rmds, gen : array_like, shape (n,)
         cross_fitted : bool
+        neighbours : array_like, shape (n,), optional
 
         Returns
         -------
@@ -270,33 +318,46 @@ class NoveltyCalibration:
         Raises
         ------
         InputError
-            If the two differ in number, are empty or not finite.
+            If they differ in number, are empty or not finite.
         """
         a, b = np.asarray(rmds, dtype=np.float64), np.asarray(gen, dtype=np.float64)
-        if a.shape != b.shape or a.ndim != 1 or a.size == 0:
-            raise InputError(f"novelty needs both scores of the same images: {a.shape} and {b.shape} given")
-        if not (np.all(np.isfinite(a)) and np.all(np.isfinite(b))):
+        c = a if neighbours is None else np.asarray(neighbours, dtype=np.float64)
+        if a.shape != b.shape or a.shape != c.shape or a.ndim != 1 or a.size == 0:
+            raise InputError(f"novelty needs all scores of the same images: {a.shape}, {b.shape}, {c.shape} given")
+        if not all(np.all(np.isfinite(each)) for each in (a, b, c)):
             raise InputError("novelty cannot be calibrated on scores that are not finite")
-        return cls(np.sort(a), np.sort(b), cross_fitted)
+        return cls(np.sort(a), np.sort(b), cross_fitted, None if neighbours is None else np.sort(c))
 
     @property
     def n(self) -> int:
         """Calibration images."""
         return int(self.rmds.size)
 
-    def novelty(self, rmds: npt.ArrayLike, gen: npt.ArrayLike) -> FloatArray:
-        """p-value of "like the taught images", both scores combined; small means strange.
+    def novelty(self, rmds: npt.ArrayLike, gen: npt.ArrayLike, neighbours: npt.ArrayLike | None = None) -> FloatArray:
+        """p-value of "like the taught images", all scores combined; small means strange.
 
         Parameters
         ----------
         rmds, gen : array_like, shape (N,)
+        neighbours : array_like, shape (N,), optional
+            Needed where, and only where, the calibration holds them.
 
         Returns
         -------
         ndarray of float64, shape (N,)
-            Not below ``2 / (n + 1)``.
+            Not below ``2 / (n + 1)``, with neighbours not below ``1 / (.45 (n + 1))``.
+
+        Raises
+        ------
+        InputError
+            Distances to neighbours are given and not calibrated, or the other way round.
         """
-        return combined_p(conformal_p(self.rmds, rmds), conformal_p(self.gen, gen))
+        if (neighbours is None) != (self.neighbours is None):
+            raise InputError("novelty was calibrated with other scores", "give the scores it was calibrated with")
+        p_neighbours = None
+        if self.neighbours is not None and neighbours is not None:
+            p_neighbours = conformal_p(self.neighbours, neighbours)
+        return combined_p(conformal_p(self.rmds, rmds), conformal_p(self.gen, gen), p_neighbours)
 
     def shortage(self, alpha: float) -> str:
         """Say if no image can ever be called novel at level *alpha*; empty if it can.
@@ -309,22 +370,25 @@ class NoveltyCalibration:
         -------
         str
         """
-        if enough_for(alpha, self.n, tests=2):
+        # The most generous share decides what can be reached: 1 / tests of the level.
+        level, tests = (alpha, 2) if self.neighbours is None else (alpha * SHARES_OF_LEVEL[0], 1)
+        if enough_for(level, self.n, tests=tests):
             return ""
         return (
-            f"novelty at level {alpha:g} needs {needed(alpha, tests=2)} calibration images, "
+            f"novelty at level {alpha:g} needs {needed(level, tests=tests)} calibration images, "
             f"{self.n} are there: no image can be called novel"
         )
 
     def as_arrays(self) -> Arrays:
         """Return plain arrays for a bundle."""
         flag = np.array([int(self.cross_fitted)], dtype=np.int64)
-        return {"rmds": self.rmds, "gen": self.gen, "cross_fitted": flag}
+        found: Arrays = {"rmds": self.rmds, "gen": self.gen, "cross_fitted": flag}
+        return found if self.neighbours is None else found | {"neighbours": self.neighbours}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> NoveltyCalibration:
         """Rebuild from what `as_arrays` returned."""
-        return cls.fit(arrays["rmds"], arrays["gen"], bool(arrays["cross_fitted"][0]))
+        return cls.fit(arrays["rmds"], arrays["gen"], bool(arrays["cross_fitted"][0]), arrays.get("neighbours"))
 
 
 def _p_value(runs: list[FloatArray], scores: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from sorby.classify.heads import structure_of
 from sorby.errors import InputError
 from sorby.evidence import bootstrap_estimate, cluster_bootstrap, proportion, share, specimen_index
 from sorby.evidence.intervals import RESAMPLES, sum_by_group
@@ -18,6 +19,7 @@ from sorby.progress import bar
 from sorby.report import experiment_figures
 from sorby.report.experiment_page import Column, Figure, Table, points
 from sorby.report.wording import percent
+from sorby.workflow.data import open_data
 from sorby.workflow.experiments.ablations import COMMON
 from sorby.workflow.experiments.arms import Arm, cross_predict
 from sorby.workflow.experiments.bench import Bench, Rows, open_bench
@@ -221,7 +223,8 @@ def fifteenth_rater(request: Request) -> Findings:
     raters = sorted(str(name) for name in bench.corpus.table if str(name).startswith("rating_"))
     ratings = np.stack([codes_of(bench.column(name), bench.classes) for name in raters], axis=1)
     truth = codes_of(bench.column("truth"), bench.classes)
-    models = {arm.name: cross_predict(bench, arm, folds).argmax(axis=1) for arm in _MODELS}
+    arms = _possible(bench)
+    models = {arm.name: cross_predict(bench, arm, folds).argmax(axis=1) for arm in arms}
     rows = _rater_rows(bench, ratings, [name.removeprefix("rating_") for name in raters], truth, models)
     margins = [_margin(bench, name, called, ratings, truth) for name, called in models.items()]
     return Findings(
@@ -241,16 +244,24 @@ def fifteenth_rater(request: Request) -> Findings:
             "ratings outside the classes above count as wrong; sizes 9 and 10 are one class",
             "median rater: the median over raters of their accuracy, found anew in every resample of specimens",
         ],
-        arms=[(arm.name, arm.meaning) for arm in _MODELS],
+        arms=[(arm.name, arm.meaning) for arm in arms],
         warnings=bench.warnings,
         quarantined=bench.quarantined,
         extra={"margins": margins},
     )
 
 
-def _day_to_day(request: Request) -> str:
-    from sorby.workflow.data import open_data
+def _possible(bench: Bench) -> list[Arm]:
+    """Leave out heads that take classes apart where the classes are no structure codes, and say so."""
+    try:
+        structure_of(bench.classes)
+    except InputError as error:
+        bench.warnings.append(f"two-stage left out: {error.message}")
+        return [arm for arm in _MODELS if arm.settings.get("head.kind", "flat") == "flat"]
+    return list(_MODELS)
 
+
+def _day_to_day(request: Request) -> str:
     named = request.columns
     table = open_data(request.data, label=named["label"], group=named["group"], image=named["image"]).corpus.table
     return "daily_label" if "daily_label" in table else "label"

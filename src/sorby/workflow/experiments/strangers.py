@@ -301,7 +301,7 @@ def _kind_tables(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
 
 def _gate_table(gate: Sequence[Mapping[str, Any]], rate: float) -> Table:
     columns = (Column("kind", "images"), Column("n", "n", "count"), Column("referred", "referred as novel", "share"))
-    return Table(f"The gate as it ships: novelty p-value at most {rate:g}.", columns, gate)
+    return Table(f"The gate: novelty p-value of the combination at most {rate:g}.", columns, gate)
 
 
 def _figure(rows: Sequence[Mapping[str, Any]]) -> Figure:

@@ -1,1 +1,7 @@
-"""The published tables and figures, drawn again with theirs beside ours."""
+"""The published tables and figures on a corpus or on phantoms, with theirs beside ours."""
+
+from __future__ import annotations
+
+from sorby.workflow.papers.running import PAPERS, run_paper
+
+__all__ = ["PAPERS", "run_paper"]
