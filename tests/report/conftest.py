@@ -106,7 +106,7 @@ def make_run(tmp_path: Path, rng: np.random.Generator) -> MakeRun:
             "folds": [scores | {"n": int((fold == k).sum())} for k in np.unique(fold)],
             "over_folds": {name: t_interval([0.4, 0.6]).as_dict() for name in scores},
             "test": assess(truth, verdicts, tuple(classes), groups, 0).as_dict(),
-            "fits": [{"c": 1.0, "head_trials": [], "inner_folds": 3, "calibrated_on": "images"}],
+            "fits": [{"c": 1.0, "head_trials": {}, "inner_folds": 3, "calibrated_on": "images"}],
             "preprocessing": Preprocessing().model_dump(mode="json"),
             "warnings": [],
             "quarantined": [],

@@ -168,18 +168,24 @@ def _learning(run: Mapping[str, Any]) -> list[Drawn]:
     found = []
     for k, fit in enumerate(fits[:10]):
         where = f"Fold {k}: " if several else ""
-        if fit.get("history"):
-            svg = figures.learning(fit["history"], int(fit["best_epoch"]), f"learning-{k}")
-            said = f"loss and validation scores over {count(len(fit['history']), 'epoch')}"
-            kept = f"epoch {int(fit['best_epoch']) + 1} had the best validation macro-F1 and was kept"
-            found.append(Drawn(drawing(svg), _sentence(f"{where}{said}; {kept}.")))
-        elif fit.get("head_trials") and not several:
-            svg = figures.head_search(fit["head_trials"], float(fit["c"]))
-            said = f"The head was chosen among {len(fit['head_trials'])} by cross-validation within the teaching images"
-            found.append(
-                Drawn(drawing(svg), f"{said} ({fit['inner_folds']} inner folds); calibrated on {fit['calibrated_on']}.")
-            )
+        stages = fit.get("stages") or ({"": fit} if fit.get("history") else {})
+        for place, (stage, learnt) in enumerate(stages.items()):
+            svg = figures.learning(learnt["history"], int(learnt["best_epoch"]), f"learning-{k}-{place}")
+            said = f"loss and validation scores over {count(len(learnt['history']), 'epoch')}"
+            kept = f"epoch {int(learnt['best_epoch']) + 1} had the best validation macro-F1 and was kept"
+            of_stage = f"stage {stage}: " if stage else ""
+            found.append(Drawn(drawing(svg), _sentence(f"{where}{of_stage}{said}; {kept}.")))
+        if not several:
+            found += [_search(fit, stage, trials) for stage, trials in fit.get("head_trials", {}).items()]
     return found
+
+
+def _search(fit: Mapping[str, Any], stage: str, trials: Sequence[Mapping[str, float]]) -> Drawn:
+    """Show how strongly a head, or one stage of it, was regularised and why."""
+    svg = figures.head_search(trials, float(fit["c"][stage]))
+    what = "head" if len(fit["head_trials"]) == 1 else f"stage {stage}"
+    said = f"The {what} was chosen among {len(trials)} by cross-validation within the teaching images"
+    return Drawn(drawing(svg), f"{said} ({fit['inner_folds']} inner folds); calibrated on {fit['calibrated_on']}.")
 
 
 def _sentence(text: str) -> str:
@@ -294,13 +300,13 @@ def _provenance(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if bundle := run.get("bundle"):
         rows += [("bundle", bundle["file"]), ("bundle sha256", bundle["sha256"])]
-    if backbone := run.get("backbone"):
-        source = backbone["source"]
+    for network in run.get("networks", []):
+        source = network["source"]
         rows += [
-            ("backbone", f"{backbone['name']}, weights from {source.get('kind')} {source.get('detail', '')}".strip()),
+            ("backbone", f"{network['name']}, weights from {source.get('kind')} {source.get('detail', '')}".strip()),
             ("weights sha256", source.get("sha256") or "not recorded"),
         ]
-    else:
+    if not run.get("networks"):
         rows.append(("backbone", run["recipe"]["backbone"]["name"]))
     git = made.get("git")
     state = "not from a checkout" if not git else git["commit"] + (", with uncommitted changes" if git["dirty"] else "")
