@@ -18,6 +18,7 @@ from sorby.measure.segmenter_network import SmallUNet
 from sorby.measure.segmenter_training import SegmenterSettings, train_segmenter
 from sorby.phantom.grains import render_grains
 from sorby.workflow.boundary_training import read_mask, read_patches, split_by_group
+from sorby.workflow.grain_measuring import measure_grains
 
 QUICK = SegmenterSettings(crop_px=64, epochs=12, batch=8)
 
@@ -172,3 +173,16 @@ def test_the_patches_named_boundaries_mark_spots_and_are_crops_of_the_inclusion_
         )
         # The crop may sit at an odd pixel of the reduced micrograph.
         assert match_template(whole.astype(float), patch.astype(float)).max() > 0.9
+
+
+def test_measure_grains_takes_a_bundle_of_lines_and_refuses_one_of_spots(taught: Segmenter, tmp_path: Path) -> None:
+    truth = render_grains(8.0, 950, size_px=256, pixel_size_um=0.8)
+    Image.fromarray(truth.pixels).save(tmp_path / "etched.png")
+    save(taught, tmp_path / "lines.sorby")
+    found = measure_grains([tmp_path / "etched.png"], pixel_size_um=0.8, boundaries=tmp_path / "lines.sorby")
+    assert found["images"][0]["boundaries"].startswith("segmenter")
+    # Seconds of teaching on eight patches are no trained segmenter: within one grain size number.
+    assert found["images"][0]["planimetric"]["g"] == pytest.approx(truth.grain_size_g, abs=1.0)
+    save(Segmenter(SmallUNet(), "regions", 12.0), tmp_path / "spots.sorby")
+    with pytest.raises(InputError, match="no grain size follows"):
+        measure_grains([tmp_path / "etched.png"], pixel_size_um=0.8, boundaries=tmp_path / "spots.sorby")
