@@ -11,7 +11,9 @@ from matplotlib.patches import Rectangle
 from sorby.report.drawing import BLUE, GREEN, GRID, MUTED, ORANGE, new_figure, style, to_svg
 
 
-def printed_confusion(cells: npt.ArrayLike, classes: Sequence[str], name: str, unknown: int = -1) -> str:
+def printed_confusion(
+    cells: npt.ArrayLike, classes: Sequence[str], name: str, unknown: int = -1, sums: Sequence[int] | None = None
+) -> str:
     """Draw a confusion matrix as steel papers print it: rows predicted, columns true, count and column percentage.
 
     Parameters
@@ -22,18 +24,19 @@ def printed_confusion(cells: npt.ArrayLike, classes: Sequence[str], name: str, u
     name : str
         Unique on the page.
     unknown : int
-        Marks a cell that is not known; it is drawn as a question mark, and its column gets no percentages.
+        Marks a cell that is not known; it is drawn as a question mark.
+    sums : sequence of int, optional
+        Images of each true class; the column sums where absent.
     """
     table = np.asarray(cells)
     n = len(classes)
-    known = (table != unknown).all(axis=0)
-    sums = np.where(known, table.sum(axis=0), 0)
+    totals = np.asarray(table.sum(axis=0) if sums is None else sums)
     with style():
         figure, axes = new_figure(2.0 + 0.62 * n, 1.4 + 0.62 * n)
         for i in range(n):
             for j in range(n):
                 value = int(table[i, j])
-                share = value / sums[j] if known[j] and sums[j] else 0.0
+                share = value / totals[j] if totals[j] else 0.0
                 strength = 0.06 + 0.5 * share if value > 0 else 0.0
                 colour = BLUE if i == j else ORANGE
                 axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, alpha=strength, edgecolor="none"))
@@ -43,8 +46,8 @@ def printed_confusion(cells: npt.ArrayLike, classes: Sequence[str], name: str, u
                     axes.text(j, i, "·", ha="center", va="center", color=MUTED)
                 else:
                     axes.text(j, i - 0.14, str(value), ha="center", va="center", fontweight="bold", fontsize=9)
-                    said = f"{100 * share:.0f} %" if known[j] else ""
-                    axes.text(j, i + 0.24, said, ha="center", va="center", fontsize=7)
+                    # Halves are rounded up, as in print (87.5 is 88).
+                    axes.text(j, i + 0.24, f"{np.floor(100 * share + 0.5):.0f} %", ha="center", va="center", fontsize=7)
         for k in range(n + 1):
             axes.axhline(k - 0.5, color=GRID, linewidth=0.6)
             axes.axvline(k - 0.5, color=GRID, linewidth=0.6)

@@ -85,7 +85,10 @@ def run_paper(
     facts = provenance.describe(base.seed)
     title = f"{PAPERS[name]}: published beside ours"
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "report.html", paper_page(title, [*_LEAD, *warnings], durmaz2023.FLAWS, parts, facts))
+    write_text(
+        out / "report.html",
+        paper_page(title, [*_LEAD, *cells["differences"], *warnings], durmaz2023.FLAWS, parts, facts),
+    )
     result = {
         "paper": name,
         "table": cells["table_2"],

@@ -52,10 +52,15 @@ def paper_s1(request: Request) -> tuple[list[Part], dict[str, Any], list[str]]:
     whole = open_data(request.data, label=named["label"], group=named["group"], image=named["image"]).corpus.usable()
     marks = whole.table["phantom"].astype(str).str.lower() if "phantom" in whole.table else pd.Series(dtype=str)
     phantoms = bool(len(marks)) and bool(marks.isin(("true", "1")).all())
-    flagged = comparing.flag(bench, phantoms)
+    flagged = comparing.flag(phantoms)
     folds = bench.folds(request.options["folds"])
     said = {arm.name: cross_predict(bench, arm, folds) for arm in _ARMS}
-    cells: dict[str, Any] = {"flag": flagged, "n": bench.n, "classes": list(bench.classes)}
+    cells: dict[str, Any] = {
+        "flag": flagged,
+        "differences": comparing.differences(bench, phantoms),
+        "n": bench.n,
+        "classes": list(bench.classes),
+    }
     stages = _kept(cells, "table_3", comparing.stage_rows(bench, said["stages"], flagged))
     parts = [
         _data_part(whole.table, flagged),
@@ -105,7 +110,7 @@ def _confusions(bench: Bench, said: dict[str, Floats], flagged: str, cells: dict
     figures = []
     for printed, name in ((s1.FIGURE_3, "global"), (s1.FIGURE_4, "two-stage")):
         key = printed.figure.lower().replace(". ", "-")
-        published = paper_figures.printed_confusion(printed.cells, s1.CLASSES, f"{key}-published")
+        published = paper_figures.printed_confusion(printed.cells, s1.CLASSES, f"{key}-published", sums=s1.COLUMN_SUMS)
         caption = (
             f"{printed.figure} as published ({printed.what}), n = 326; ?: lost in print, {printed.missing} images."
         )
