@@ -36,8 +36,8 @@ class CrossStitched(nn.Module):
         self.first, self.second = module, copy.deepcopy(module)
         self.num_features = 2 * embedding_width(module)
         widths = [_width(stage) for stage in _stages(module)[1:-1]]
-        own = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).view(2, 2, 1, 1, 1)
-        self.stitches = nn.ParameterList(nn.Parameter(own.repeat(1, 1, width, 1, 1)) for width in widths)
+        own = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).unsqueeze(2)
+        self.stitches = nn.ParameterList(nn.Parameter(own.repeat(1, 1, width)) for width in widths)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return both embeddings."""
@@ -45,7 +45,8 @@ class CrossStitched(nn.Module):
         a, b = first[0](images), second[0](images)
         for left, right, stitch in zip(first[1:-1], second[1:-1], self.stitches, strict=True):
             a, b = left(a), right(b)
-            a, b = stitch[0, 0] * a + stitch[0, 1] * b, stitch[1, 0] * a + stitch[1, 1] * b
+            share = stitch[..., None, None]  # (2, 2, C, 1, 1)
+            a, b = share[0, 0] * a + share[0, 1] * b, share[1, 0] * a + share[1, 1] * b
         return torch.cat([first[-1](a), second[-1](b)], dim=1)
 
 
