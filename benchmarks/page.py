@@ -132,6 +132,42 @@ def _finetune_speed(r: Result) -> str:
 """
 
 
+def _difference(row: Result) -> str:
+    if "difference" not in row:
+        return "reference"
+    gap = row["difference"]["macro_f1"]
+    bounds = "" if gap["ci95"] is None else f" [{100 * gap['ci95'][0]:+.1f}, {100 * gap['ci95'][1]:+.1f}]"
+    return f"{100 * gap['value']:+.1f}{bounds}"
+
+
+def _steel(r: Result) -> str:
+    parts = [
+        f"""## Steel experiments on phantoms at the published counts
+
+{r["image"]}, n = {r["n"]}, seed 0, frozen default, 5-fold, specimens kept whole. **Phantoms: the figures say nothing of
+real steel**, and no published figure is comparable. All experiments took
+{r["seconds_experiments"]:.0f} s with an empty feature cache; target {r["targets"]["seconds_experiments"]} s. What each asks: [experiments](experiments.md).
+"""
+    ]
+    found = r["experiments"]
+    for name in ("size-strategy", "imbalance", "heads", "hand-crafted"):
+        if name in found:
+            rows = [[row["arm"], str(row["n"]), _percent(row["accuracy"]), _percent(row["macro_f1"]), _difference(row)]
+                    for row in found[name]["table"]]  # fmt: skip
+            header = ["arm", "n", "accuracy", "macro-F1", "macro-F1 less reference, points"]
+            parts.append(f"### {name} ({found[name]['seconds']:.0f} s)\n\n{_table(header, rows)}\n")
+    for name, entry in found.items():
+        if name not in ("size-strategy", "imbalance", "heads", "hand-crafted", "paper"):
+            said = "\n".join(f"- {line}" for line in entry["answers"])
+            parts.append(f"### {name} ({entry['seconds']:.0f} s)\n\n{said}\n")
+    if "novelty" in found:
+        rows = [[m["detector"], m["distance"], str(m["kinds"]), f"{m['auroc']:.3f}", f"{100 * m['fpr95']:.1f} %",
+                 f"{m['worst']} ({m['worst_auroc']:.3f})"] for m in found["novelty"]["mean_over_kinds"]]  # fmt: skip
+        header = ["detector", "kinds", "number", "AUROC, mean over kinds", "FPR95, mean", "hardest"]
+        parts.append(f"### Detectors\n\n{_table(header, rows)}\n")
+    return "\n".join(parts)
+
+
 SECTIONS: dict[str, Callable[[Result], str]] = {
     "neu_classification": _neu,
     "elpv_classification": _elpv,
@@ -139,6 +175,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "magnetic_tile": _tiles,
     "inspect_speed": _speed,
     "finetune_speed": _finetune_speed,
+    "steel_experiments": _steel,
 }
 
 

@@ -15,7 +15,14 @@ from pathlib import Path
 from page import write_page
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("neu_classification", "elpv_classification", "magnetic_tile", "inspect_speed", "finetune_speed")
+NAMES = (
+    "neu_classification",
+    "elpv_classification",
+    "magnetic_tile",
+    "inspect_speed",
+    "finetune_speed",
+    "steel_experiments",
+)
 
 
 def run(name: str) -> bool:

@@ -220,8 +220,11 @@ def test_auroc_over_folds_is_that_of_one_fold_when_detectors_agree():
     found = auroc_over_folds(ordinary, np.tile(strange, (4, 1)), folds, None)
     pairs = (strange[:, None] > ordinary).mean()
     assert found["value"] == pytest.approx(pairs)
-    # Two normals one SD apart: Phi(1 / sqrt 2) = .760.
-    assert found["ci95"][0] < 0.760 < found["ci95"][1]
+    # DeLong's variance, from every pair.
+    wins = strange[:, None] > ordinary
+    error = np.sqrt(wins.mean(axis=0).var(ddof=1) / 400 + wins.mean(axis=1).var(ddof=1) / 60)
+    low, high = (np.log(bound / (1 - bound)) for bound in found["ci95"])
+    assert (high - low) / 2 == pytest.approx(1.95996 * error / (pairs * (1 - pairs)), rel=1e-4)
 
 
 def test_auroc_intervals_hold_the_truth_as_often_as_stated():
@@ -229,7 +232,7 @@ def test_auroc_intervals_hold_the_truth_as_often_as_stated():
     hits = 0
     for _ in range(200):
         found = auroc_over_folds(rng.normal(0, 1, 100), rng.normal(1, 1, (1, 60)), np.zeros(100, int), None)
-        hits += found["ci95"][0] < 0.7602 < found["ci95"][1]
+        hits += found["ci95"][0] < 0.7602 < found["ci95"][1]  # Phi(1 / sqrt 2): two normals one SD apart
     # 95 % of 200 is 190; four standard deviations below is 178.
     assert hits >= 178
 
