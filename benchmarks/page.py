@@ -144,9 +144,9 @@ def _steel(r: Result) -> str:
     parts = [
         f"""## Steel experiments on phantoms at the published counts
 
-{r["image"]}, n = {r["n"]}, seed 0, frozen default, 5-fold, specimens kept whole. **Phantoms: the figures say nothing of
-real steel**, and no published figure is comparable. All experiments took
-{r["seconds_experiments"]:.0f} s with an empty feature cache; target {r["targets"]["seconds_experiments"]} s. What each asks: [experiments](experiments.md).
+{r["image"]}, n = {r["n"]}, seed 0, frozen default, 5-fold, specimens kept whole. **Phantoms: the figures say nothing
+of real steel**, and no published figure is comparable. All experiments took {r["seconds_experiments"]:.0f} s with an
+empty feature cache; target {r["targets"]["seconds_experiments"]} s. What each asks: [experiments](experiments.md).
 """
     ]
     found = r["experiments"]
