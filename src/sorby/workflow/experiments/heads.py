@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sorby.workflow.experiments.ablations import COMMON, run_arms
+from sorby.classify.heads import LENGTH_COLUMNS
+from sorby.workflow.experiments.ablations import COMMON, comparison
 from sorby.workflow.experiments.arms import Arm
+from sorby.workflow.experiments.bench import open_bench
+from sorby.workflow.experiments.comparing import compare_arms
 from sorby.workflow.experiments.registry import Findings, Request, experiment
 
 #: One line a head; the first is the reference.
@@ -41,4 +44,12 @@ def heads(request: Request) -> Findings:
     """
     may = ["Which head serves better on frozen features of these images, where the interval leaves out zero."]
     may_not = ["Anything on fine-tuned heads; rerun with --set regime=finetune."]
-    return run_arms(request, HEADS, "global", may, may_not)
+    bench = open_bench(request)
+    arms = list(HEADS)
+    if set(LENGTH_COLUMNS.values()) <= set(bench.corpus.table):
+        arms += LENGTH_HEADS
+    else:
+        bench.warnings.append("head by length left out: the corpus does not state the needle lengths it learns")
+    folds = bench.folds(request.options["folds"])
+    compared = compare_arms(bench, arms, folds, "global")
+    return comparison(bench, arms, compared, int(folds.max()) + 1, may, may_not)

@@ -17,7 +17,7 @@ from sorby.report.attention import look
 from sorby.report.experiment_page import Column, Figure, Table
 from sorby.report.paper_page import Part
 from sorby.report.thumbnails import Picture, centre_square, embed, strip
-from sorby.report.wording import percent
+from sorby.report.wording import count, percent
 from sorby.workflow.data import open_data
 from sorby.workflow.experiments.arms import Arm, cross_predict
 from sorby.workflow.experiments.bench import Bench, open_bench
@@ -111,9 +111,8 @@ def _confusions(bench: Bench, said: dict[str, Floats], flagged: str, cells: dict
     for printed, name in ((s1.FIGURE_3, "global"), (s1.FIGURE_4, "two-stage")):
         key = printed.figure.lower().replace(". ", "-")
         published = paper_figures.printed_confusion(printed.cells, s1.CLASSES, f"{key}-published", sums=s1.COLUMN_SUMS)
-        caption = (
-            f"{printed.figure} as published ({printed.what}), n = 326; ?: lost in print, {printed.missing} images."
-        )
+        lost = count(printed.missing, "image")
+        caption = f"{printed.figure} as published ({printed.what}), n = 326; ?: lost in print, {lost}."
         figures.append(Figure(published, caption))
         ours = np.zeros((len(bench.classes),) * 2, np.intp)
         np.add.at(ours, (said[name].argmax(axis=1), bench.labels), 1)
@@ -168,9 +167,8 @@ def _map_parts(request: Request, bench: Bench, folds: Rows, probabilities: Float
     """Figs. 6 and 7, Suppl. Figs. 2 and 3: where classifiers that have not seen an image looked on it."""
     test = np.flatnonzero(folds == 0)
     subtype_bench = open_bench(request, label="subtype")
-    size_bench = open_bench(request, label="size_class", where=lambda table: table["subtype"].astype(str) == "B")
     held = {str(path) for path in np.array(bench.corpus.table["path"])[test]}
-    by_subtype, by_size = _looking(subtype_bench, held), _looking(size_bench, held)
+    by_subtype = _looking(subtype_bench, held)
     at_once = _looking(bench, held)
     paths = np.array([str(path) for path in bench.corpus.table["path"]])
     names = np.array(bench.classes)[bench.labels]
@@ -178,7 +176,10 @@ def _map_parts(request: Request, bench: Bench, folds: Rows, probabilities: Float
     typical = [_typical(test, names, called, s) for s in s1.SUBTYPES]
     parts = [Part("Fig. 6: what the subtype model looks at", ["A typical micrograph of each subtype, named right."],
                   pictures=by_subtype(paths[[k for k in typical if k >= 0]]))]  # fmt: skip
-    if "coarse_area_fraction" in bench.corpus.table:
+    bainite = bench.corpus.table["subtype"].astype(str) == "B"
+    if "coarse_area_fraction" in bench.corpus.table and bench.corpus.table["size_class"][bainite].nunique() > 1:
+        size_bench = open_bench(request, label="size_class", where=lambda table: table["subtype"].astype(str) == "B")
+        by_size = _looking(size_bench, held)
         coarse = pd.to_numeric(bench.corpus.table["coarse_area_fraction"], errors="coerce").fillna(0).to_numpy() > 0
         mixed = test[coarse[test] & np.char.startswith(names[test], "B")]
         right, wrong = mixed[called[mixed] == names[mixed]], mixed[called[mixed] != names[mixed]]
