@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,8 @@ def open_data(
     ----------
     data : Corpus, or path of a corpus (.parquet), a table (.csv, .parquet) or a folder with one folder a class
     label, group, image : str, optional
-        Column names of a table.
+        Column names of a table. In a stored corpus another column may take the place of label or specimen; its image
+        paths are its own.
     min_classes : int
         1 for data that are only evaluated.
 
@@ -54,14 +55,32 @@ def open_data(
         Nothing there, or nothing usable in it.
     """
     if isinstance(data, Corpus):
-        return _unchanged(data)
+        return _unchanged(_with_columns(data, label, group))
     path = Path(data)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder", "a folder with one folder a class, a .csv or a .parquet")
     if path.suffix == ".parquet" and Corpus.is_corpus(path):
-        return _unchanged(Corpus.load(path))
+        return _unchanged(_with_columns(Corpus.load(path), label, group))
     built = build([path], label=label, group=group, image=image, min_classes=min_classes)
     return Opened(built.corpus, built.quarantined, built.warnings)
+
+
+def _with_columns(corpus: Corpus, label: str | None, group: str | None) -> Corpus:
+    """Let other columns of a stored corpus take the place of its label and specimen."""
+    table = corpus.table
+    for place, column in (("label", label), ("specimen", group)):
+        if column is None or column == place:
+            continue
+        if column not in corpus.table:
+            named = ", ".join(map(str, corpus.table.columns))
+            raise InputError(f"the corpus has no column {column!r}", f"its columns: {named}")
+        values = corpus.table[column]
+        table = table.assign(**{place: values.astype(object).where(values.notna(), None).map(_text)})
+    return replace(corpus, table=table)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _unchanged(corpus: Corpus) -> Opened:
