@@ -28,7 +28,7 @@ from sorby.workflow.planning import make_plan
 
 Codes = npt.NDArray[np.intp]
 
-LEVELS = (0.0, 0.5, 1.0, 2.0, 3.0)
+LEVELS = (0.0, 0.5, 1.0, 2.0)
 """Factors on bias and spread of the simulated raters; 1 is a panel whose agreement is that of S1's round robin."""
 
 _LEARNERS = (
