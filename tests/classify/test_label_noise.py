@@ -38,7 +38,8 @@ def taught(noise: str, features: np.ndarray, labels: np.ndarray, ratings: Rating
     def learn(**options: object):
         return fit_head(features, Targets.plain(labels), spec, folds, balance=BalanceSection(), **options)
 
-    return learn_from_doubtful(learn, HeadSection(), LabelsSection(noise=noise), labels, lambda: ratings)
+    found = learn_from_doubtful(learn, HeadSection(), LabelsSection(noise=noise), labels, lambda: ratings)
+    return found.fitted, found.notes
 
 
 def test_believed_labels_are_taught_as_they_are() -> None:
@@ -111,3 +112,18 @@ def test_no_rating_at_all_is_refused() -> None:
     features, truth = clouds(90, 0)
     with pytest.raises(InputError, match="nobody rated"):
         taught("raters", features, truth, Ratings(("a",), np.full((90, 1), -1)))
+
+
+def test_what_is_believed_is_one_class_an_image() -> None:
+    features, truth = clouds(300, 5)
+    labels = spoilt(truth, 0.2, 6)
+    spec, folds = HeadSpec(classes=("a", "b", "c"), inputs=8), np.arange(300) % 5
+
+    def learn(**options: object):
+        return fit_head(features, Targets.plain(labels), spec, folds, balance=BalanceSection(), **options)
+
+    ratings = Ratings(("label",), labels[:, None])
+    found = learn_from_doubtful(learn, HeadSection(), LabelsSection(noise="raters"), labels, lambda: ratings)
+    rows, classes = found.believed(300)
+    np.testing.assert_array_equal(rows, np.arange(300))
+    assert (classes == truth).mean() > (labels == truth).mean() + 0.05

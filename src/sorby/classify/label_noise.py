@@ -105,9 +105,34 @@ def shared_out(belief: Floats) -> Examples:
 Learn = Callable[..., FittedHead]
 
 
+@dataclass(frozen=True, eq=False)
+class Doubted:
+    """A head taught by labels that were believed as far as the recipe says.
+
+    Attributes
+    ----------
+    fitted : FittedHead
+    examples : Examples
+        What it was taught in the end.
+    notes : dict
+        What was doubted; empty where labels are believed.
+    """
+
+    fitted: FittedHead
+    examples: Examples
+    notes: dict[str, Any]
+
+    def believed(self, n: int) -> tuple[Labels, Labels]:
+        """Return the rows, of *n*, that teach anything, and the most believed class of each."""
+        share = np.zeros((n, int(self.examples.label.max()) + 1))
+        np.add.at(share, (self.examples.image, self.examples.label), self.examples.weight)
+        rows = np.flatnonzero(share.any(axis=1))
+        return rows, share[rows].argmax(axis=1)
+
+
 def learn_from_doubtful(
     learn: Learn, section: HeadSection, labels_section: LabelsSection, labels: Labels, ratings: Callable[[], Ratings]
-) -> tuple[FittedHead, dict[str, Any]]:
+) -> Doubted:
     """Fit a head, believing the labels as far as the recipe says.
 
     ``raters`` alternates between a head taught by what is believed and beliefs from cross-fitted scores, ratings
@@ -124,20 +149,14 @@ def learn_from_doubtful(
     ratings : callable
         Returns the ratings; called only where they are used.
 
-    Returns
-    -------
-    fitted : FittedHead
-    doubts : dict
-        What was doubted; empty where labels are believed.
     """
     first = learn(section=section)
     if labels_section.noise == "none":
-        return first, {}
+        return Doubted(first, Examples.of(labels), {})
     if labels_section.noise == "confident":
         examples, out = confident_examples(softmax(first.cross_logits), labels)
-        if not len(out):
-            return first, {"method": "confident", "left_out": 0}
-        return learn(section=section, examples=examples), {"method": "confident", "left_out": len(out)}
+        fitted = learn(section=section, examples=examples) if len(out) else first
+        return Doubted(fitted, examples, {"method": "confident", "left_out": len(out)})
     rated = ratings()
     if not (rated.codes >= 0).any():
         raise InputError("labels.noise=raters, but nobody rated anything", "add columns rating_..., or column rater")
@@ -150,10 +169,11 @@ def learn_from_doubtful(
     changed = int((belief.argmax(axis=1) != labels).sum())
     confusion = rater_confusion(rated.codes, belief)
     agree = {name: float(np.mean(np.diag(confusion[r]))) for r, name in enumerate(rated.raters)}
-    return fitted, {
+    notes = {
         "method": "raters",
         "rounds": labels_section.rounds,
         "believed_otherwise": changed,
         "ratings": int((rated.codes >= 0).sum()),
         "mean_recall_of_rater": agree,
     }
+    return Doubted(fitted, shared_out(belief), notes)

@@ -16,16 +16,17 @@ import numpy.typing as npt
 
 from sorby.backbone import FeatureExtractor
 from sorby.backbone import load as load_backbone
-from sorby.backbone.architecture import Backbone, to_onnx
+from sorby.backbone.architecture import Backbone, StageFeatures, to_onnx
 from sorby.backbone.pipeline import prepared
 from sorby.backbone.runtime import Device, OpenVINORuntime, Runtime, TorchRuntime, resolve_device, run
 from sorby.classify import Classifier, Recipe, Verdicts
 from sorby.classify.classifier import HeadOnStages, short_hashes
 from sorby.classify.cross_stitch import CrossStitched
 from sorby.classify.finetune import Part
-from sorby.classify.heads import fit_head, spec_for
+from sorby.classify.heads import HeadSpec, Targets, fit_head, spec_for
 from sorby.classify.judge import cross_fitted_judge, held_out_judge
 from sorby.classify.label_noise import learn_from_doubtful
+from sorby.classify.recipe import BalanceSection, HeadSection
 from sorby.classify.staged_finetune import finetune_head
 from sorby.corpus import splits
 from sorby.errors import InputError, Quarantined, SorbyError
@@ -129,13 +130,14 @@ class FrozenTrainer:
             fit_head, features, targets, spec, folds, balance=recipe.balance, parts=parts,
             length_alpha=recipe.verdict.alpha, seed=recipe.seed,
         )  # fmt: skip
-        fitted, doubts = learn_from_doubtful(
+        doubted = learn_from_doubtful(
             learn,
             recipe.head,
             recipe.labels,
             labels,
             lambda: ratings_of(plan.corpus.take(rows), plan.classes, recipe.labels.merge),
         )
+        fitted = doubted.fitted
         judge = cross_fitted_judge(fitted, features, labels, groups, recipe.verdict, _range_um(plan, rows))
         graph = HeadOnStages([extractor.graph for extractor in self._extractors], fitted.head)
         classifier = Classifier(
@@ -148,7 +150,7 @@ class FrozenTrainer:
             "inner_folds": int(folds.max()) + 1,
             "calibrated_on": f"{len(rows)} training images, cross-fitted",
             "runtime": f"{runtime.name} {runtime.precision}",
-            **({"label_noise": doubts} if doubts else {}),
+            **({"label_noise": doubted.notes} if doubted.notes else {}),
         }
         return Fit(classifier, [_backbone_facts(each.backbone) for each in self._extractors], notes)
 
@@ -221,9 +223,9 @@ class FinetuneTrainer:
         for what, rows in (("train", taught), ("validation", validation), ("calibration", held)):
             if not len(rows):
                 raise InputError(f"the {what} part is empty", "add images, or use the frozen regime")
-        parts_of = [self._part(taught), self._part(validation), self._part(held)]
+        part, doubts = self._believed(taught)
         spec = spec_for(recipe.head, plan.classes, inputs=1, parts=plan.parts, lengths=plan.lengths, frozen=False)
-        done = finetune_head(recipe, spec, parts_of[0], parts_of[1], self._state / name, device=self._device)
+        done = finetune_head(recipe, spec, part, self._part(validation), self._state / name, device=self._device)
         p = plan.preprocessing
         shape = (p.height, p.width, p.channels)
         onnx = to_onnx(done.network, *shape, ("logits", "features"))
@@ -248,6 +250,7 @@ class FinetuneTrainer:
         )
         notes = {
             **done.notes,
+            **({"label_noise": doubts} if doubts else {}),
             "calibrated_on": f"{len(held)} images that neither training nor early stopping saw",
             "runtime": f"{runtime.name} {runtime.precision}",
         }
@@ -256,10 +259,38 @@ class FinetuneTrainer:
     def _part(self, rows: Rows) -> Part:
         return Part(self._pixels, self._place[rows], self.plan.targets.take(rows))
 
+    def _believed(self, rows: Rows) -> tuple[Part, dict[str, Any]]:
+        """Return what the network is taught: where labels are doubted, the classes that frozen features speak for."""
+        plan, recipe = self.plan, self.recipe
+        if recipe.labels.noise == "none":
+            return self._part(rows), {}
+        p, chosen, labels = plan.preprocessing, recipe.backbone, plan.labels[rows]
+        shape = (p.height, p.width, p.channels)
+        backbone = load_backbone(chosen.name, pretrained=chosen.pretrained, seed=recipe.seed, size=(p.height, p.width))
+        features = self._run(OpenVINORuntime(to_onnx(StageFeatures(backbone), *shape, ("features",)), shape), rows)[0]
+        folds = splits.kfold(plan.names[rows], 5, groups=_inner_groups(plan, rows), seed=recipe.seed)
+        learn = partial(
+            fit_head, features, Targets.plain(labels), HeadSpec(classes=plan.classes, inputs=features.shape[1]), folds,
+            balance=BalanceSection(), seed=recipe.seed,
+        )  # fmt: skip
+        doubted = learn_from_doubtful(
+            learn,
+            HeadSection(),
+            recipe.labels,
+            labels,
+            lambda: ratings_of(plan.corpus.take(rows), plan.classes, recipe.labels.merge),
+        )
+        kept, classes = doubted.believed(len(rows))
+        part = self._part(rows[kept])
+        return Part(part.pixels, part.rows, part.targets.relabelled(classes)), doubted.notes
+
     def _embed(self, runtime: Runtime, rows: Rows) -> npt.NDArray[np.float32]:
+        return self._run(runtime, rows)[1]
+
+    def _run(self, runtime: Runtime, rows: Rows) -> tuple[npt.NDArray[np.float32], ...]:
         step, places = 256, self._place[rows]  # 256 images held in memory at once
-        parts = [run(runtime, self._pixels[places[k : k + step]])[1] for k in range(0, len(places), step)]
-        return np.concatenate(parts)
+        parts = [run(runtime, self._pixels[places[k : k + step]]) for k in range(0, len(places), step)]
+        return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
     def verdicts(self, fit: Fit, rows: Rows) -> Verdicts:
         """Return the verdicts of some rows."""
