@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sorby.classify.heads import HeadSpec, Targets, fit_head
 from sorby.classify.judge import Judge, cross_fitted_judge
 from sorby.classify.recipe import BalanceSection, HeadSection, VerdictSection
+from sorby.evidence.novelty import SHARES_OF_LEVEL
 
 
 def judged(lone_images: int) -> Judge:
@@ -30,10 +33,11 @@ def test_images_of_a_class_that_their_fold_was_not_taught_set_no_temperature_and
 
 
 def test_a_novelty_p_value_of_the_rate_itself_has_that_level_and_refers() -> None:
-    judge = judged(0)  # 200 images: the least p-value is 2 / 201
+    judge = judged(0)  # 200 images: the least p-value is 1 / 201, of .45 of the level
     strange = np.array([[0, 0, 0, 80, -80, 80]], np.float32)
     head = np.zeros((1, 3))
-    at_the_rate = Judge(judge.temperature, judge.conformal, judge.rmds, judge.novelty, 2 / 201)
-    assert not at_the_rate.novelty.shortage(2 / 201)
+    rate = 1 / 201 / SHARES_OF_LEVEL[0]
+    at_the_rate = replace(judge, novelty_rate=rate)
+    assert not at_the_rate.novelty.shortage(rate * (1 + 1e-9))
     verdicts = at_the_rate.judge(head, np.zeros((5, 1, 3)), strange, np.array([np.nan]))
     assert "novel" in verdicts.reasons[0]

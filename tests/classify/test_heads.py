@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from sorby.backbone.architecture import to_onnx
+from sorby.backbone.runtime import OpenVINORuntime, run
 from sorby.classify.heads import (
     Examples,
     FittedHead,
@@ -119,6 +121,31 @@ def test_a_head_is_the_same_for_features_of_any_scale(kind: str) -> None:
     # Float32 rounding of the stretched features moves the optimiser's path a little.
     agree = (plain.head.scores(features).argmax(1) == stretched.head.scores(features * scale + 5).argmax(1)).mean()
     assert agree > 0.98
+
+
+class _Graph(torch.nn.Module):
+    """A head behind the least that turns images into features."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pooled = images.float().flatten(1)
+        return self.head(pooled), pooled
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("codes", [CODES, ("B8", "G7", "G8", "M6", "M7", "M8", "M9-10"), ("G8", "G9-10")])
+def test_the_exported_graph_scores_as_the_head_does(kind: str, codes: tuple[str, ...]) -> None:
+    chosen = HeadSection.model_validate({"kind": kind})
+    spec = spec_for(chosen, codes, inputs=12, parts=None, lengths=("mean", "largest"), frozen=True)
+    head = Head(spec, seed=1).eval()
+    for weight in head.readout.weights():
+        torch.nn.init.normal_(weight, std=0.01, generator=torch.Generator().manual_seed(2))
+    images = np.random.default_rng(0).integers(0, 255, (5, 2, 2, 3), np.uint8)
+    runtime = OpenVINORuntime(to_onnx(_Graph(head), 2, 2, 3, ("logits", "features")), (2, 2, 3), precision="fp32")
+    np.testing.assert_allclose(run(runtime, images)[0], head.scores(images.reshape(5, 12)), rtol=1e-3, atol=1e-4)
 
 
 # -- stages -----------------------------------------------------------------------------------------------

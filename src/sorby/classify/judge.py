@@ -13,9 +13,11 @@ from sorby.classify.recipe import VerdictSection
 from sorby.evidence import (
     RMDS,
     CrossConformal,
+    NearestNeighbours,
     NoveltyCalibration,
     SplitConformal,
     conformal_from_arrays,
+    cross_fit_neighbours,
     cross_fit_rmds,
     fit_conformal,
     fit_temperature,
@@ -75,6 +77,8 @@ class Judge:
         Novelty p-values up to it refer an image.
     pixel_sizes_um : tuple of float or None
         Smallest and largest pixel size of the taught images; None where unknown.
+    neighbours : NearestNeighbours or None
+        Taught images whose distance counts too; None in bundles from before it did.
     """
 
     temperature: float
@@ -83,6 +87,7 @@ class Judge:
     novelty: NoveltyCalibration
     novelty_rate: float
     pixel_sizes_um: tuple[float, float] | None = None
+    neighbours: NearestNeighbours | None = None
 
     def judge(
         self, logits: Floats, fold_logits: Floats | None, features: npt.NDArray[np.float32], pixel_size_um: Floats
@@ -104,7 +109,8 @@ class Judge:
             sets = self.conformal.sets(softmax(fold_logits))
         else:
             sets = self.conformal.sets(softmax(logits))
-        novelty = self.novelty.novelty(self.rmds.score(features), gen_score(probabilities))
+        distances = None if self.neighbours is None else self.neighbours.score(features)
+        novelty = self.novelty.novelty(self.rmds.score(features), gen_score(probabilities), distances)
         return Verdicts(probabilities, sets, novelty, self._reasons(probabilities, sets, novelty, pixel_size_um))
 
     def _reasons(
@@ -135,6 +141,8 @@ class Judge:
     def as_arrays(self) -> Arrays:
         """Return the arrays for a bundle, keys prefixed by their part."""
         parts = {"conformal": self.conformal, "rmds": self.rmds, "novelty": self.novelty}
+        if self.neighbours is not None:
+            parts["neighbours"] = self.neighbours
         found: Arrays = {}
         for name, part in parts.items():
             found |= {f"{name}.{key}": np.asarray(value) for key, value in part.as_arrays().items()}
@@ -156,6 +164,7 @@ class Judge:
             NoveltyCalibration.from_arrays(part("novelty")),
             novelty_rate,
             pixel_sizes_um,
+            NearestNeighbours.from_arrays(part("neighbours")) if part("neighbours") else None,
         )
 
 
@@ -198,8 +207,12 @@ def cross_fitted_judge(
         groups=groups,
     )
     strangeness, _ = cross_fit_rmds(features, labels, fitted.folds)
-    novelty = NoveltyCalibration.fit(strangeness[taught], gen_score(probabilities[taught]), cross_fitted=True)
-    return Judge(temperature, conformal, RMDS.fit(features, labels), novelty, section.novelty_rate, pixel_sizes_um)
+    distances = cross_fit_neighbours(features, fitted.folds)
+    novelty = NoveltyCalibration.fit(
+        strangeness[taught], gen_score(probabilities[taught]), cross_fitted=True, neighbours=distances[taught]
+    )
+    rmds, neighbours = RMDS.fit(features, labels), NearestNeighbours.fit(features)
+    return Judge(temperature, conformal, rmds, novelty, section.novelty_rate, pixel_sizes_um, neighbours)
 
 
 def _class_was_taught(labels: npt.NDArray[np.intp], folds: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
@@ -242,5 +255,8 @@ def held_out_judge(
         groups=groups,
     )
     rmds = RMDS.fit(*taught)
-    novelty = NoveltyCalibration.fit(rmds.score(features), gen_score(probabilities))
-    return Judge(temperature, conformal, rmds, novelty, section.novelty_rate, pixel_sizes_um)
+    neighbours = NearestNeighbours.fit(taught[0])
+    novelty = NoveltyCalibration.fit(
+        rmds.score(features), gen_score(probabilities), neighbours=neighbours.score(features)
+    )
+    return Judge(temperature, conformal, rmds, novelty, section.novelty_rate, pixel_sizes_um, neighbours)

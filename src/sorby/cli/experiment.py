@@ -35,6 +35,7 @@ def _show(result: dict[str, Any]) -> str:
 @click.option("--folds", type=click.IntRange(2, 100), help="Folds of the cross-validation; every arm has the same.")
 @click.option("--min-count", type=click.IntRange(min=2), help="Fewest images of a class that takes part.")
 @click.option("--by", metavar="COLUMN", help="leave-one-out-group: alloy, plant, instrument, magnification ...")
+@click.option("--only", metavar="ARMS", help="heads: arms besides the global one, parted by semicolons.")
 @click.option("--ood", type=click.Path(path_type=Path), help="novelty: folder with one folder of images a kind.")
 @click.option("--repeats", type=click.IntRange(2, 10_000), help="Draws of splits, where an experiment repeats them.")
 @recipe_options
@@ -47,6 +48,7 @@ def experiment(
     out: Path | None,
     folds: int | None,
     min_count: int | None,
+    only: str | None,
     by: str | None,
     ood: Path | None,
     repeats: int | None,
@@ -89,6 +91,7 @@ def experiment(
         image=image,
         folds=folds,
         min_count=min_count,
+        only=only,
         by=by,
         ood=ood,
         repeats=repeats,

@@ -52,7 +52,7 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
         },
         novelty={
             "rate": judge.novelty_rate,
-            "scores": "RMDS and GEN, smaller conformal p-value, Bonferroni-corrected",
+            "scores": "RMDS, distance to neighbours and GEN, smallest conformal p-value, Bonferroni-corrected",
             "n": judge.novelty.n,
             "pixel_sizes_um": list(judge.pixel_sizes_um) if judge.pixel_sizes_um else None,
         },

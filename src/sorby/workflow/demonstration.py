@@ -113,8 +113,9 @@ def _codes(out: Path, seed: int, device: Device, say: Callable[[str], None]) -> 
         for name, column in (("truth", "truth"), ("label", "daily_label"))
     }
     say("comparing heads by cross-validation, and the classifier with fourteen simulated raters")
-    heads = run_experiment("heads", corpus, out / "heads", seed, device, label="truth", min_count=10)
-    raters = run_experiment("fifteenth-rater", corpus, out / "raters", seed, device, label="truth", min_count=10)
+    few: dict[str, Any] = {"label": "truth", "min_count": 10}
+    heads = run_experiment("heads", corpus, out / "heads", seed, device, **few, only="two-stage; multi-task")
+    raters = run_experiment("fifteenth-rater", corpus, out / "raters", seed, device, **few)
     say(f"inspecting {_NEAR_EACH * len(NEAR_OOD)} images that only resemble what was taught")
     write_novel(out / "near", _NEAR_EACH * len(NEAR_OOD), seed, kinds=NEAR_OOD)
     inspected = inspect(trained["bundle"], [out / "near" / "images"], out / "near-verdicts", device=device)

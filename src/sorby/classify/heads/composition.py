@@ -133,8 +133,10 @@ class Ordinal(Staged):
             if len(sizes) == 1:
                 found.append(torch.zeros_like(raw[:, :1]))
                 continue
-            steps = functional.softplus(self.gaps[s, : len(sizes) - 2])
-            thresholds = torch.cat([self.first[s : s + 1], self.first[s] + torch.cumsum(steps, 0)])
+            thresholds = self.first[s : s + 1]
+            if len(sizes) > 2:  # an exported graph cannot hold an empty list of further thresholds
+                steps = functional.softplus(self.gaps[s, : len(sizes) - 2])
+                thresholds = torch.cat([thresholds, thresholds + torch.cumsum(steps, 0)])
             below = torch.sigmoid(thresholds.unsqueeze(0) - raw[:, subtypes + s : subtypes + s + 1])
             edges = torch.cat([torch.zeros_like(below[:, :1]), below, torch.ones_like(below[:, :1])], dim=1)
             share = (edges[:, 1:] - edges[:, :-1]).clamp_min(_LEAST)
