@@ -140,7 +140,7 @@ class Judge:
 
     def as_arrays(self) -> Arrays:
         """Return the arrays for a bundle, keys prefixed by their part."""
-        parts = {"conformal": self.conformal, "rmds": self.rmds, "novelty": self.novelty}
+        parts: dict[str, Any] = {"conformal": self.conformal, "rmds": self.rmds, "novelty": self.novelty}
         if self.neighbours is not None:
             parts["neighbours"] = self.neighbours
         found: Arrays = {}
