@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.utils.extmath import randomized_svd
 
 from sorby.classify.heads.head import Head, HeadSpec
 from sorby.classify.heads.logistic import (
@@ -222,8 +223,9 @@ class _Descent:
         rows, images = taught.image, np.unique(taught.image)
         self._mean, self._spread = standardisation(features[images])
         standard = (features - self._mean) / self._spread
-        count = standard.shape[1] if spec.sharing == "linear" else _COMPONENTS
-        self._basis = _principal_axes(standard[images], count)
+        self._basis = np.eye(standard.shape[1])
+        if spec.sharing != "linear":
+            self._basis = _principal_axes(standard[images], _COMPONENTS)
         self._x = torch.from_numpy((standard[rows] @ self._basis).astype(np.float32))
         self._spec = spec
         self._targets = targets.take(rows).relabelled(taught.label).tensors()
@@ -273,8 +275,9 @@ class _Descent:
 
 def _principal_axes(standard: Floats, count: int) -> Floats:
     """Return the axes (D, k) along which standardised features (n, D) vary most, k at most *count*."""
-    _, axes = np.linalg.eigh(standard.T @ standard / len(standard))
-    return np.asarray(axes[:, ::-1][:, :count])
+    count = min(count, *standard.shape)
+    _, _, axes = randomized_svd(standard.astype(np.float32), count, n_iter=3, random_state=0)
+    return np.asarray(axes.T, dtype=np.float64)
 
 
 def _by_gradient(
@@ -293,7 +296,11 @@ def _by_gradient(
     taught = _weighted(taught, balance, seed)
     of_example, n_folds = folds[taught.image], int(folds.max()) + 1
     weight = section.length_weight
-    descents = [_Descent(features, targets, taught.take(of_example != k), spec, weight, seed) for k in range(n_folds)]
+    descents = list(
+        pool.map(
+            lambda k: _Descent(features, targets, taught.take(of_example != k), spec, weight, seed), range(n_folds)
+        )
+    )
     best: tuple[float, float, list[Head], Floats] | None = None
     trials: list[dict[str, float]] = []
     for c in sorted(section.c_grid):
