@@ -139,6 +139,10 @@ def open_bench(
     if where is not None:
         corpus = corpus.take(where(corpus.table).to_numpy(dtype=bool))
     if label is not None:
+        stated = corpus.table[label].notna().to_numpy(bool)
+        if not stated.all():
+            warnings.append(f"{int((~stated).sum())} images have no {label} and take no part")
+            corpus = corpus.take(stated)
         corpus = replace(corpus, table=corpus.table.assign(label=corpus.table[label].astype(str)))
     corpus = _enough(corpus, int(request.options.get("min_count", 2)), warnings)
     with noting(warnings):

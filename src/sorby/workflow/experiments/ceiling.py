@@ -24,7 +24,6 @@ from sorby.workflow.experiments.ablations import COMMON
 from sorby.workflow.experiments.arms import Arm, cross_predict
 from sorby.workflow.experiments.bench import Bench, Rows, open_bench
 from sorby.workflow.experiments.registry import Findings, Request, experiment
-from sorby.workflow.planning import make_plan
 
 Codes = npt.NDArray[np.intp]
 
@@ -35,6 +34,10 @@ _LEARNERS = (
     Arm("labels believed", "global head taught by the labels as they are", {"labels.noise": "none"}),
     Arm("labels doubted", "images whose label cross-fitted probabilities contradict are left out (confident learning)",
         {"labels.noise": "confident"}),
+    Arm("labels shared out", "doubtful images are shared out to the classes that image and rater speak for",
+        {"labels.noise": "raters", "labels.rounds": 2}),
+    Arm("multi-task", "labels believed, subtype and sizes over one hidden layer",
+        {"head.kind": "multitask", "head.routing": "soft"}),
 )  # fmt: skip
 
 
@@ -117,10 +120,12 @@ def _numbers(column: pd.Series[Any]) -> npt.NDArray[Any]:
 
 
 def _relabelled(bench: Bench, labels: Codes) -> Bench:
-    """Return the bench with other labels, the same rows and classes."""
+    """Return the bench with other labels, the same rows and classes, also where noise leaves a class without images."""
     named = np.array(bench.classes, object)[labels]
-    corpus = replace(bench.corpus, table=bench.corpus.table.assign(label=named))
-    plan = make_plan(corpus, bench.recipe, bench.plan.preprocessing)
+    # Ratings of another noise level would tell the learner more than the label it is given.
+    others = [name for name in bench.corpus.table if str(name).startswith("rating_")]
+    corpus = replace(bench.corpus, table=bench.corpus.table.drop(columns=others).assign(label=named))
+    plan = replace(bench.plan, corpus=corpus, labels=labels, targets=bench.plan.targets.relabelled(labels))
     return replace(bench, plan=plan, learners={})
 
 
@@ -198,6 +203,12 @@ _MODELS = (
     Arm("global", "one classifier of all structure codes", {"head.kind": "flat"}),
     Arm("two-stage", "subtype first, then the sizes of the predicted subtype", {"head.kind": "staged"}),
     Arm("global, labels doubted", "confident learning leaves out doubtful labels", {"labels.noise": "confident"}),
+    Arm("multi-task", "subtype and sizes over one hidden layer", {"head.kind": "multitask", "head.routing": "soft"}),
+    Arm(
+        "global, raters believed",
+        "taught by the label and all raters, each as far as images bear them out",
+        {"labels.noise": "raters", "labels.merge": {f"{s}{n}": f"{s}9-10" for s in "BGM" for n in (9, 10)}},
+    ),
 )
 
 
