@@ -40,6 +40,23 @@ STEPS: dict[str, list[str]] = {
     "inspect": [
         "sorby inspect runs/first/bundle.sorby other/steel/images other/novel/images --out other-verdicts --explain"
     ],
+    "codes-against": [
+        "sorby evaluate demo/codes/bundle.sorby demo/new/corpus.parquet --label daily_label",
+        "sorby evaluate demo/codes/bundle.sorby demo/new/corpus.parquet --label truth",
+    ],
+    "codes-inspect": [
+        "sorby inspect demo/codes/bundle.sorby demo/new/steel/images --out code-verdicts",
+        "head -n 5 code-verdicts/verdicts.csv | cut -d , -f 2-4,6,19-22",
+    ],
+    "needles": [
+        "sorby measure needles demo/new/steel/images/S04BC34A_1.png --out needles",
+        "sorby measure needles demo/new/steel/images/S04BC34A_1.png --pixel-size-um 0.1857 --subtype G --out needles",
+        "grep -E '^path|S04BC34A_1' demo/new/labels.csv | cut -d , -f 7,11,13,17,22",
+    ],
+    "region": [
+        "sorby corpus region demo/new/novel/images/N0001_pearlite.png demo/new/novel/images/N0005_resin.png"
+        " --out regions",
+    ],
     "show": ["sorby bundle show runs/first/bundle.sorby"],
     "key": ['sorby key new --name "Jane Doe" --out jane.pem'],
     "sign": ["sorby bundle export runs/first/bundle.sorby --sign jane.pem --out signed.sorby"],
