@@ -289,3 +289,16 @@ def test_an_image_shared_out_to_two_classes_counts_for_both() -> None:
     halves = Examples(twice, targets.labels[twice], np.full(320, 0.5))
     same = fit_head(features, targets, spec, folds, HeadSection(c_grid=(0.1,)), BalanceSection(), examples=halves)
     np.testing.assert_allclose(whole.head.scores(features), same.head.scores(features), atol=0.05)
+
+
+@pytest.mark.parametrize(("kind", "auxiliary"), [("length", "none"), ("multitask", "length")])
+def test_a_length_that_no_image_states_is_refused_by_name(kind: str, auxiliary: str) -> None:
+    features, targets = specimens(160, 0)
+    unknown = targets.log_lengths.copy()
+    unknown[:, 1] = np.nan
+    with pytest.raises(InputError, match="largest_needle_length_um"):
+        fit(kind, features, Targets(targets.labels, unknown, targets.criterion), auxiliary=auxiliary)
+
+
+def test_a_raised_digit_is_no_size() -> None:
+    assert structure_of(("B²", "B7", "G8")).sizes[0] == ("7", "²")

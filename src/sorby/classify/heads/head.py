@@ -237,7 +237,18 @@ class Head(nn.Module):
         return np.asarray(found)
 
     def set_length_scale(self, log_lengths: Floats) -> None:
-        """Standardise the lengths by those of the taught images, shape (n, L)."""
+        """Standardise the lengths by those of the taught images, shape (n, L).
+
+        Raises
+        ------
+        InputError
+            No taught image states one of the lengths.
+        """
+        for name, column in zip(self.spec.lengths, log_lengths.T, strict=True):
+            if not np.isfinite(column).any():
+                raise InputError(
+                    f"no image to learn from states {LENGTH_COLUMNS[name]}", "fill the column in, or leave it out"
+                )
         centre, scale = np.nanmean(log_lengths, axis=0), np.nanstd(log_lengths, axis=0)
         self.length_centre.copy_(torch.from_numpy(centre))
         self.length_scale.copy_(torch.from_numpy(np.maximum(scale, 1e-3)))
@@ -256,6 +267,9 @@ class Head(nn.Module):
             place = int(np.ceil((len(known) + 1) * (1 - alpha)))
             self.length_margin[k] = float(known[place - 1]) if place <= len(known) else float("inf")
             if k < 2 and isinstance(self.composition, ByLength):
+                if not len(known):
+                    named = LENGTH_COLUMNS[self.spec.lengths[k]]
+                    raise InputError(f"no image to calibrate by states {named}", "fill the column in")
                 self.composition.spread[k] = max(float(np.sqrt(np.mean(known**2))), 0.01)
 
 

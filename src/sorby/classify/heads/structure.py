@@ -65,7 +65,7 @@ def _fineness(size: str) -> tuple[int, float, str]:
     if size in SIZE_CLASSES:
         return 0, float(SIZE_CLASSES.index(size)) + 6, ""
     first = size.split("-")[0]
-    return (0, float(first), size) if first.replace(".", "", 1).isdigit() else (1, 0.0, size)
+    return (0, float(first), size) if first.replace(".", "", 1).isdecimal() else (1, 0.0, size)
 
 
 def structure_of(classes: Sequence[str], parts: Mapping[str, tuple[str, str]] | None = None) -> CodeStructure:
