@@ -85,3 +85,8 @@ def test_an_unknown_recipe_names_those_there_are() -> None:
     with pytest.raises(InputError, match="no recipe nothing") as caught:
         load("nothing")
     assert "frozen" in caught.value.hint
+
+
+def test_two_networks_know_no_auxiliary_task():
+    with pytest.raises(InputError, match=r"head\.auxiliary"):
+        load(None, {"head.kind": "staged", "backbone.size_name": "resnet18", "head.auxiliary": "length"})

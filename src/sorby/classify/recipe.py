@@ -286,6 +286,8 @@ class Recipe(Section):
             raise ValueError("head.sharing=cross-stitch needs two tasks; head.kind=flat has one")
         if self.backbone.size_name and self.head.kind != "staged":
             raise ValueError("backbone.size_name needs head.kind=staged")
+        if self.backbone.size_name and self.head.auxiliary != "none":
+            raise ValueError("backbone.size_name keeps stages apart and knows no head.auxiliary")
         if self.head.auxiliary == "length" and self.head.kind in ("flat", "staged") and self.regime == "finetune":
             raise ValueError("head.auxiliary=length needs head.kind=multitask, ordinal or length when fine-tuning")
         if self.head.views == 8 and (self.image.height != self.image.width or self.image.sizing in ("mode", "mean")):
