@@ -20,13 +20,15 @@ from sorby.evidence import holm
 from sorby.workflow.experiments import experiments, run_experiment
 from sorby.workflow.experiments.arms import Arm, cross_predict
 from sorby.workflow.experiments.bench import Bench, open_bench
-from sorby.workflow.experiments.ceiling import codes_of, majority
+from sorby.workflow.experiments.ceiling import _relabelled, codes_of, majority
 from sorby.workflow.experiments.comparing import compare_arms, compared_rows
 from sorby.workflow.experiments.generalisation import LEAST_IMAGES, TOGETHER, merged_levels
 from sorby.workflow.experiments.registry import Request
 from sorby.workflow.experiments.strangers import auroc_over_folds, find_kinds
 from sorby.workflow.experiments.texture import LENGTHS, SIDE_PX, describe_texture, gabor_energies
 from sorby.workflow.experiments.tiles import averaged_tiles, voted_tiles
+from sorby.workflow.planning import _parts
+from sorby.workflow.ratings import ratings_of
 from textures import SMALL, texture, write_table
 
 RECIPE = load(None, SMALL)
@@ -290,3 +292,39 @@ def test_tiles_are_an_arm_like_any_other(corpus, tmp_path):
         found = cross_predict(bench, Arm("tiles", "", make=make), bench.folds(3))
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-9)
         assert (found.argmax(axis=1) == bench.labels).mean() > 0.8, "these textures are easy in any quarter"
+
+
+def test_an_image_without_the_label_that_is_asked_for_makes_no_class_of_its_own(corpus, tmp_path):
+    table = corpus.table.assign(truth=corpus.table["truth"].astype(object))
+    table.loc[table.index[:4], "truth"] = None
+    columns = dict.fromkeys(("label", "group", "image"))
+    request = Request(replace(corpus, table=table), tmp_path, RECIPE, "cpu", columns, {"min_count": 2})
+    bench = open_bench(request, ("truth",), label="truth")
+    assert bench.n == len(table) - 4
+    assert set(bench.classes) == set(corpus.table["truth"])
+    assert any("4 images have no truth" in line for line in bench.warnings)
+
+
+def test_a_class_that_noise_emptied_keeps_its_place_among_the_others(corpus, tmp_path):
+    bench = bench_of(corpus, tmp_path)
+    emptied = _relabelled(bench, np.where(bench.labels == 0, 1, bench.labels))
+    probabilities = cross_predict(emptied, Arm("one", ""), bench.folds(3))
+    assert probabilities.shape == (bench.n, 3)
+    assert not probabilities[:, 0].any()
+    last = bench.labels == 2
+    assert (probabilities[last].argmax(axis=1) == 2).mean() > 0.5
+
+
+def test_a_rater_who_also_gave_the_labels_is_one_witness(corpus):
+    table = corpus.table.assign(rater="R01", rating_R01=corpus.table["rating_R01"].where(corpus.table.index > 5))
+    found = ratings_of(replace(corpus, table=table), tuple(corpus.classes))
+    assert found.raters.count("R01") == 1
+    labels = [corpus.classes.index(name) for name in corpus.labels[:6]]
+    assert found.codes[:6, found.raters.index("R01")].tolist() == labels
+
+
+def test_subtype_columns_with_gaps_state_no_parts(corpus):
+    table = corpus.table.assign(subtype=corpus.table["label"], size_class="8").astype({"subtype": object})
+    assert _parts(replace(corpus, table=table)) is not None
+    table.loc[table["label"] == corpus.classes[0], "subtype"] = None
+    assert _parts(replace(corpus, table=table)) is None

@@ -162,7 +162,10 @@ def _parts(corpus: Corpus) -> tuple[tuple[str, str], ...] | None:
     """Return subtype and size of each class from columns of their own, None where there are none that fit."""
     if not {"subtype", "size_class"} <= set(corpus.table):
         return None
-    pairs = corpus.table[["label", "subtype", "size_class"]].astype(str).drop_duplicates()
+    stated = corpus.table[["label", "subtype", "size_class"]]
+    if stated.isna().any(axis=None):
+        return None  # columns with gaps state no parts; the codes themselves do
+    pairs = stated.astype(str).drop_duplicates()
     if pairs["label"].duplicated().any() or pairs.duplicated(["subtype", "size_class"]).any():
         return None  # the label is another column, for instance the subtype alone
     named = {label: (subtype, size) for label, subtype, size in pairs.to_numpy(str)}

@@ -53,7 +53,11 @@ def ratings_of(corpus: Corpus, classes: tuple[str, ...], merge: dict[str, str] |
     labels = np.array([place[str(name)] for name in corpus.labels], np.intp)
     who = table["rater"].astype(object).where(table["rater"].notna(), "") if "rater" in table else [""] * len(table)
     for person in sorted({str(name) for name in who}):
-        own = np.array([str(name) == person for name in who])
+        own = np.where(np.array([str(name) == person for name in who]), labels, -1)
+        if person in raters:  # the same person twice is no second witness: the label fills gaps of the own column
+            own_place = raters.index(person)
+            found[own_place] = np.where(found[own_place] >= 0, found[own_place], own)
+            continue
         raters.append(person or "label")
-        found.append(np.where(own, labels, -1))
+        found.append(own)
     return Ratings(tuple(raters), np.stack(found, axis=1))

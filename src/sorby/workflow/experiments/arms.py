@@ -84,6 +84,12 @@ class RecipeLearner:
     def __init__(self, bench: Bench, recipe: Recipe) -> None:
         plan = make_plan(bench.corpus, recipe)
         bench.warnings.extend([line for line in plan.warnings if line not in bench.warnings])
+        if len(plan.labels) != bench.n or not set(plan.classes) <= set(bench.classes):
+            raise InputError("the recipe's section labels takes other images or classes than the arms share",
+                             "set labels.min_count and labels.merge aside, or use --min-count")  # fmt: skip
+        # A class without images here is no class of the trainer's; its probability is none.
+        self._columns = np.array([bench.classes.index(name) for name in plan.classes], np.intp)
+        self._n_classes = len(bench.classes)
         self._recipe, self._warnings = recipe, bench.warnings
         state = bench.state / f"arm-{len(bench.learners)}"
         bench.learners[str(state)] = self
@@ -101,7 +107,8 @@ class RecipeLearner:
         with noting(self._warnings):
             taught, validation = self._parts(train)
             fit = self._trainer.fit(taught, validation, name)
-            found: Floats = self._trainer.verdicts(fit, test).probabilities
+            found = np.zeros((len(test), self._n_classes))
+            found[:, self._columns] = self._trainer.verdicts(fit, test).probabilities
         return found
 
     def _parts(self, train: Rows) -> tuple[Rows, Rows]:
