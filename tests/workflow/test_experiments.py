@@ -20,7 +20,7 @@ from sorby.evidence import holm
 from sorby.workflow.experiments import experiments, run_experiment
 from sorby.workflow.experiments.arms import Arm, cross_predict
 from sorby.workflow.experiments.bench import Bench, open_bench
-from sorby.workflow.experiments.ceiling import _relabelled, codes_of, majority
+from sorby.workflow.experiments.ceiling import _relabelled, codes_of, majority, right
 from sorby.workflow.experiments.comparing import compare_arms, compared_rows
 from sorby.workflow.experiments.generalisation import LEAST_IMAGES, TOGETHER, merged_levels
 from sorby.workflow.experiments.registry import Request
@@ -328,3 +328,7 @@ def test_subtype_columns_with_gaps_state_no_parts(corpus):
     assert _parts(replace(corpus, table=table)) is not None
     table.loc[table["label"] == corpus.classes[0], "subtype"] = None
     assert _parts(replace(corpus, table=table)) is None
+
+
+def test_two_codes_that_are_no_class_here_do_not_agree_on_the_truth():
+    assert right(np.array([0, -1, 1]), np.array([0, -1, 2])).tolist() == [True, False, False]

@@ -291,6 +291,11 @@ def majority(ratings: Codes, n_classes: int) -> Codes:
     return np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
 
 
+def right(codes: Codes, truth: Codes) -> npt.NDArray[np.bool_]:
+    """Whether codes are the truth; two that are no class here, both -1, are not thereby the same."""
+    return np.asarray((codes == truth) & (truth >= 0))
+
+
 def _rater_rows(
     bench: Bench, ratings: Codes, names: Sequence[str], truth: Codes, models: Mapping[str, Codes]
 ) -> list[dict[str, Any]]:
@@ -304,7 +309,7 @@ def _rater_rows(
         agrees = (others == own[:, None]) & (own >= 0)[:, None]
         rows.append(
             {"arm": name, "person": person, "n": bench.n,
-             "truth": share(own == truth, groups, seed).as_dict(),
+             "truth": share(right(own, truth), groups, seed).as_dict(),
              "majority": share((own == voted) & (voted >= 0), groups, seed).as_dict(),
              "raters_mean": float(agrees.mean()),
              "raters": {other: float(column.mean()) for other, column in
@@ -314,7 +319,7 @@ def _rater_rows(
     agrees = (ratings == voted[:, None]) & (voted >= 0)[:, None]
     rows.append(
         {"arm": "majority of raters", "person": True, "n": bench.n,
-         "truth": share(voted == truth, groups, seed).as_dict(), "raters_mean": float(agrees.mean())}
+         "truth": share(right(voted, truth), groups, seed).as_dict(), "raters_mean": float(agrees.mean())}
     )  # fmt: skip
     return rows
 
@@ -322,7 +327,9 @@ def _rater_rows(
 def _margin(bench: Bench, name: str, called: Codes, ratings: Codes, truth: Codes) -> dict[str, Any]:
     """Return how far a model lies above the median rater against the truth, bootstrapped by specimen."""
     index, n_groups = specimen_index(bench.specimens, bench.n)
-    hits = np.concatenate([(called == truth)[:, None], ratings == truth[:, None], np.ones((bench.n, 1), bool)], axis=1)
+    hits = np.concatenate(
+        [right(called, truth)[:, None], right(ratings, truth[:, None]), np.ones((bench.n, 1), bool)], axis=1
+    )
     sums = sum_by_group(hits.astype(np.float64), index, n_groups)
 
     def gap(total: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
