@@ -12,8 +12,6 @@ how far the estimate leans on the ratio of length to width, which real steels ne
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from common import finish
 from needle_phantoms import CELLS, Job, draw, in_parallel, jobs_of
 from sorby.corpus.grades import HOUSE_SCALE
 from sorby.errors import ImageError
@@ -162,7 +161,7 @@ def main() -> None:
     parser.add_argument("--proposed-region", action="store_true")
     given = parser.parse_args()
     figures = study(given.seeds, given.processes, given.slender, given.proposed_region, given.size_px)
-    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    finish("needle_length", figures)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ NAMES = (
     "inspect_speed",
     "finetune_speed",
     "steel_experiments",
+    "needle_length",
+    "grain_boundaries",
+    "inclusions",
+    "rater_panel",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from sorby.corpus import Corpus
 from sorby.errors import SorbyWarning
 
 PREFIX = "rating_"
+CRITERION = "criterion"
 
 
 def rating_columns(table: pd.DataFrame) -> list[str]:
@@ -24,7 +26,8 @@ def ratings_of(corpus: Corpus, classes: tuple[str, ...], merge: dict[str, str] |
     """Return what the corpus's raters said, the label counting as one more rating.
 
     The label belongs to the person in column ``rater``; without one to nobody in particular, that is to one rater
-    of all labels. Codes that are no class are gaps, and a warning counts them.
+    of all labels. Codes that are no class are gaps, and so are ratings by another criterion than the image's (columns
+    ``criterion_...`` beside ``criterion``): they answer another question. Warnings count both.
 
     Parameters
     ----------
@@ -47,6 +50,10 @@ def ratings_of(corpus: Corpus, classes: tuple[str, ...], merge: dict[str, str] |
                 strange[code] = strange.get(code, 0) + 1
         raters.append(column.removeprefix(PREFIX))
         found.append(np.array([-1 if code is None else place.get(code, -1) for code in codes], np.intp))
+    if other := _by_other_criterion(table, raters, found):
+        warnings.warn(
+            SorbyWarning(f"{other} ratings by another criterion than the image's count as gaps"), stacklevel=2
+        )
     if strange:
         named = ", ".join(f"{code} ({count})" for code, count in sorted(strange.items())[:8])
         warnings.warn(SorbyWarning(f"ratings that are no class here count as gaps: {named}"), stacklevel=2)
@@ -61,3 +68,17 @@ def ratings_of(corpus: Corpus, classes: tuple[str, ...], merge: dict[str, str] |
         raters.append(person or "label")
         found.append(own)
     return Ratings(tuple(raters), np.stack(found, axis=1))
+
+
+def _by_other_criterion(table: pd.DataFrame, raters: Sequence[str], found: list[npt.NDArray[np.intp]]) -> int:
+    """Make gaps of ratings by another criterion than the image's, in place; return how many there were."""
+    count = 0
+    for rater, codes in zip(raters, found, strict=True):
+        column = f"{CRITERION}_{rater}"
+        if CRITERION not in table or column not in table:
+            continue
+        both = table[CRITERION].notna() & table[column].notna()
+        other = (both & (table[CRITERION].astype(str) != table[column].astype(str))).to_numpy(bool) & (codes >= 0)
+        codes[other] = -1
+        count += int(other.sum())
+    return count
