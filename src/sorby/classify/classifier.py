@@ -140,11 +140,19 @@ class Verdict:
 
     @property
     def trace(self) -> str:
-        """Say in one line which stage decided what, e.g. ``subtype G (.97) -> size of G 9-10 (.88)``."""
+        """Say in one line which stage decided what, e.g. ``subtype G (.97) -> size of G 9-10 (.88)``.
+
+        Where probabilities are multiplied, the subtype of the label need not be the most probable one; both are named.
+        """
         steps = []
         for name, said in self.stages.items():
             best = max(said, key=said.__getitem__)
             steps.append(f"{name} {best} ({said[best]:.2f})")
+        if len(self.stages) == 2:
+            of = list(self.stages)[1].removeprefix("size of ")
+            said = self.stages["subtype"]
+            if said[of] < max(said.values()):
+                steps[0] += f", as a product {of} ({said[of]:.2f})"
         return " -> ".join(steps)
 
     @property

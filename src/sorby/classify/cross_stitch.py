@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -38,6 +38,26 @@ class CrossStitched(nn.Module):
         widths = [_width(stage) for stage in _stages(module)[1:-1]]
         own = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).unsqueeze(2)
         self.stitches = nn.ParameterList(nn.Parameter(own.repeat(1, 1, width)) for width in widths)
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Say for layer-wise rates which parameters lie how deep, as timm's models do; the stitches lie last."""
+        del coarse
+        stages = len(self.stitches)
+        own = r"^(?:first|second)\."
+        stem = rf"{own}(?:conv_stem|conv1|bn1)\b"
+        return {
+            "stem": stem,
+            "blocks": [
+                (rf"{own}blocks\.(\d+)", None),
+                (rf"{own}layer(\d+)", None),
+                (rf"{own}(?:conv_head|bn2)\b", (stages + 1,)),
+                (r"^stitches\b", (stages + 2,)),
+            ],
+        }
+
+    def no_weight_decay(self) -> set[str]:
+        """Name the stitches: decay would pull the towers apart and shrink both."""
+        return {name for name, _ in self.named_parameters() if name.startswith("stitches")}
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return both embeddings."""

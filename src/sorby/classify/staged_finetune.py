@@ -77,7 +77,7 @@ def _staged(
             own = [_only(part, structure.subtype_of == s) for part in (train, validation)]
             by_size = [_relabelled(part, structure.grade_of) for part in own]
             stages.append(_Stage(f"size of {name}", of_sizes, structure.sizes[s], *by_size))
-    done = [stage.train(state_folder, device) for stage in stages]
+    done = [stage.train(state_folder / f"stage-{k}", device) for k, stage in enumerate(stages)]
     notes = {
         "stages": {stage.name: _notes(each) for stage, each in zip(stages, done, strict=True)},
         "best_epoch": {stage.name: each.best_epoch for stage, each in zip(stages, done, strict=True)},
@@ -96,14 +96,13 @@ class _Stage:
     taught: Part
     validation: Part
 
-    def train(self, state_folder: Path, device: Device) -> Finetuned:
+    def train(self, folder: Path, device: Device) -> Finetuned:
         """Fine-tune the stage's own network."""
         if len(np.unique(self.taught.labels)) < len(self.classes) or not len(self.validation.labels):
             raise InputError(
                 f"stage {self.name!r}: its training or validation images lack a class",
                 "add images, or head.kind=multitask",
             )
-        folder = state_folder / self.name.replace(" ", "-")
         spec = HeadSpec(classes=self.classes, inputs=1)
         return finetune(self.recipe, spec, self.taught, self.validation, folder, device=device)
 

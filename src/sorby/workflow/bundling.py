@@ -64,9 +64,20 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
         metrics=assessment.overall(),
         licence="as the training images allow; state it with the bundle",
         provenance={**provenance.describe(recipe.seed), "recipe": recipe.model_dump(mode="json")},
-        limits=[*_STANDING_LIMITS, *judge.limits()],
+        limits=[*_STANDING_LIMITS, *_doubts(recipe), *judge.limits()],
         notes=[*plan.decisions, *plan.warnings],
     )
+
+
+def _doubts(recipe: Recipe) -> list[str]:
+    """Say what doubted labels leave of the promises."""
+    if recipe.labels.noise == "none":
+        return []
+    return [
+        "Labels were doubted in training only: probabilities, sets and novelty are calibrated on the labels as given,"
+        " so a set covers the label that people like these would give, not the truth.",
+        "Which labels were doubted follows from all folds together; the promise of the sets does not count that.",
+    ]
 
 
 def write_bundle(path: Path, fit: Fit, description: Description) -> dict[str, Any]:

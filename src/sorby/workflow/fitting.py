@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -23,9 +24,10 @@ from sorby.classify import Classifier, Recipe, Verdicts
 from sorby.classify.classifier import HeadOnStages, short_hashes
 from sorby.classify.cross_stitch import CrossStitched
 from sorby.classify.finetune import Part
-from sorby.classify.heads import HeadSpec, Targets, fit_head, spec_for
+from sorby.classify.heads import Head, HeadSpec, Targets, fit_head, spec_for
 from sorby.classify.judge import cross_fitted_judge, held_out_judge
 from sorby.classify.label_noise import learn_from_doubtful
+from sorby.classify.network import ClassifierNetwork
 from sorby.classify.recipe import BalanceSection, HeadSection
 from sorby.classify.staged_finetune import finetune_head
 from sorby.corpus import splits
@@ -226,20 +228,21 @@ class FinetuneTrainer:
         part, doubts = self._believed(taught)
         spec = spec_for(recipe.head, plan.classes, inputs=1, parts=plan.parts, lengths=plan.lengths, frozen=False)
         done = finetune_head(recipe, spec, part, self._part(validation), self._state / name, device=self._device)
+        head = done.network.head
         p = plan.preprocessing
         shape = (p.height, p.width, p.channels)
-        onnx = to_onnx(done.network, *shape, ("logits", "features"))
         # Calibrated by the runtime that judges: bf16 on a GPU and on a CPU differ in the last digits.
-        cuda = resolve_device(self._device) == "cuda"
-        runtime: Runtime = TorchRuntime(done.network, device="cuda") if cuda else OpenVINORuntime(onnx, shape)
-        taught_features, held_features = self._embed(runtime, taught), self._embed(runtime, held)
-        head = done.network.head
+        onnx, runtime = self._runtime(done.network, shape)
         if spec.lengths:
-            missed = plan.targets.log_lengths[held] - head.log_lengths(held_features)
-            head.set_length_errors(missed, recipe.verdict.alpha)
+            # How far lengths miss shapes the scores of a head by length: taken from the validation part, so that
+            # the sets rest on answers nobody has seen; and the graph is written again with it.
+            head.set_length_spread(self._missed(runtime, head, validation))
+            onnx, runtime = self._runtime(done.network, shape)
+            head.set_length_margin(self._missed(runtime, head, held), recipe.verdict.alpha)
+        taught_features, held_features = self._embed(runtime, taught), self._embed(runtime, held)
         judge = held_out_judge(
             (taught_features, plan.labels[taught]),
-            (held_features, plan.labels[held], head.scores(held_features)),
+            (held_features, plan.labels[held], copy.deepcopy(head).cpu().float().eval().scores(held_features)),
             _inner_groups(plan, held),
             recipe.verdict,
             _range_um(plan, np.concatenate([taught, held])),
@@ -250,11 +253,23 @@ class FinetuneTrainer:
         )
         notes = {
             **done.notes,
-            **({"label_noise": doubts} if doubts else {}),
+            **({"label_noise": {**doubts, "judged_by": "a flat head on frozen features"}} if doubts else {}),
             "calibrated_on": f"{len(held)} images that neither training nor early stopping saw",
             "runtime": f"{runtime.name} {runtime.precision}",
         }
         return Fit(classifier, [_backbone_facts(each) for each in done.backbones], notes)
+
+    def _runtime(self, network: ClassifierNetwork, shape: tuple[int, int, int]) -> tuple[bytes, Runtime]:
+        """Return the network as a graph, and what runs it."""
+        onnx = to_onnx(network, *shape, ("logits", "features"))
+        if resolve_device(self._device) == "cuda":
+            return onnx, TorchRuntime(network, device="cuda")
+        return onnx, OpenVINORuntime(onnx, shape)
+
+    def _missed(self, runtime: Runtime, head: Head, rows: Rows) -> npt.NDArray[np.float64]:
+        """Return truth minus prediction of the logarithms of lengths, from a head on the CPU."""
+        own = copy.deepcopy(head).cpu().float().eval()
+        return np.asarray(self.plan.targets.log_lengths[rows] - own.log_lengths(self._embed(runtime, rows)))
 
     def _part(self, rows: Rows) -> Part:
         return Part(self._pixels, self._place[rows], self.plan.targets.take(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sorby.backbone import Preprocessing
-from sorby.classify.heads import CRITERIA, LENGTH_COLUMNS, Targets
+from sorby.classify.heads import CRITERIA, LENGTH_COLUMNS, Targets, structure_of
 from sorby.classify.recipe import FinetuneSection, HeadSection, Recipe
 from sorby.corpus import Corpus
 from sorby.errors import InputError
@@ -97,8 +98,10 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
     classes = tuple(usable.classes)
     if len(classes) < 2:
         named = f"only {classes[0]!r}" if classes else "none"
+        lost = recipe.labels.merge or recipe.labels.min_count > 1
         raise InputError(
-            f"a classifier needs at least two classes, {named} found", "one folder a class, or --label COLUMN"
+            f"a classifier needs at least two classes, {named} found",
+            "see labels.merge and labels.min_count" if lost else "one folder a class, or --label COLUMN",
         )
     piped = [name for name in classes if "|" in name]
     if piped:
@@ -126,6 +129,8 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
             f"classes are unequal {imbalance:.0f}:1 and nothing corrects it; look at macro-F1, not accuracy"
         )
     targets, lengths = _targets(usable, labels, recipe)
+    if lengths and (missing := int(np.isnan(targets.log_lengths).any(axis=1).sum())):
+        decisions.append(f"needle lengths: {missing} of {len(labels)} images do not state all of {', '.join(lengths)}")
     return Plan(
         usable,
         classes,
@@ -159,12 +164,15 @@ def _taught_labels(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Corp
 
 
 def _parts(corpus: Corpus) -> tuple[tuple[str, str], ...] | None:
-    """Return subtype and size of each class from columns of their own, None where there are none that fit."""
+    """Return subtype and size of each class from columns of their own, None where the codes themselves say them."""
+    with suppress(InputError):
+        structure_of(corpus.classes)
+        return None
     if not {"subtype", "size_class"} <= set(corpus.table):
         return None
     stated = corpus.table[["label", "subtype", "size_class"]]
     if stated.isna().any(axis=None):
-        return None  # columns with gaps state no parts; the codes themselves do
+        return None  # columns with gaps state no parts
     pairs = stated.astype(str).drop_duplicates()
     if pairs["label"].duplicated().any() or pairs.duplicated(["subtype", "size_class"]).any():
         return None  # the label is another column, for instance the subtype alone

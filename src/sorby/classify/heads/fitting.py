@@ -307,7 +307,8 @@ def _by_gradient(
         heads = list(pool.map(lambda descent, c=c: descent.fit(c), descents))
         residuals = _cross_residuals(heads, features, targets, folds)
         for head in heads:
-            head.set_length_errors(residuals, length_alpha)
+            head.set_length_spread(residuals)
+            head.set_length_margin(residuals, length_alpha)
         scores = np.empty((len(taught.label), len(spec.classes)))
         for k, head in enumerate(heads):
             scores[of_example == k] = head.scores(features[taught.image[of_example == k]])
@@ -319,7 +320,8 @@ def _by_gradient(
     assert best is not None
     _, c, heads, residuals = best
     final = _Descent(features, targets, taught, spec, weight, seed).fit(c)
-    final.set_length_errors(residuals, length_alpha)
+    final.set_length_spread(residuals)
+    final.set_length_margin(residuals, length_alpha)
     return [*heads, final], {"head": c}, {"head": trials}
 
 

@@ -256,8 +256,25 @@ class Head(nn.Module):
             self.composition.centre.copy_(self.length_centre[:2])
             self.composition.scale.copy_(self.length_scale[:2])
 
-    def set_length_errors(self, residuals: Floats, alpha: float) -> None:
-        """Take from held-out residuals (n, L), in logarithms, how far predictions miss.
+    def set_length_spread(self, residuals: Floats) -> None:
+        """Take from held-out residuals (n, L), in logarithms, how far lengths miss that classes are graded by.
+
+        Raises
+        ------
+        InputError
+            No held-out image states such a length.
+        """
+        if not isinstance(self.composition, ByLength):
+            return
+        for k, column in enumerate(residuals.T[:2]):
+            known = column[np.isfinite(column)]
+            if not len(known):
+                named = LENGTH_COLUMNS[self.spec.lengths[k]]
+                raise InputError(f"no image to calibrate by states {named}", "fill the column in")
+            self.composition.spread[k] = max(float(np.sqrt(np.mean(known**2))), 0.01)
+
+    def set_length_margin(self, residuals: Floats, alpha: float) -> None:
+        """Take from held-out residuals (n, L), in logarithms, the margins of predicted lengths.
 
         The margin is the conformal quantile of the absolute residual: an interval of prediction plus and minus
         it covers at the rate ``1 - alpha``; infinite where there are too few residuals for that.
@@ -266,11 +283,6 @@ class Head(nn.Module):
             known = np.sort(np.abs(column[np.isfinite(column)]))
             place = int(np.ceil((len(known) + 1) * (1 - alpha)))
             self.length_margin[k] = float(known[place - 1]) if place <= len(known) else float("inf")
-            if k < 2 and isinstance(self.composition, ByLength):
-                if not len(known):
-                    named = LENGTH_COLUMNS[self.spec.lengths[k]]
-                    raise InputError(f"no image to calibrate by states {named}", "fill the column in")
-                self.composition.spread[k] = max(float(np.sqrt(np.mean(known**2))), 0.01)
 
 
 def _composition(spec: HeadSpec) -> Flat | Staged:

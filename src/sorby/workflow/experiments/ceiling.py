@@ -236,8 +236,10 @@ def fifteenth_rater(request: Request) -> Findings:
     truth = codes_of(bench.column("truth"), bench.classes)
     arms = _possible(bench)
     models = {arm.name: cross_predict(bench, arm, folds).argmax(axis=1) for arm in arms}
-    rows = _rater_rows(bench, ratings, [name.removeprefix("rating_") for name in raters], truth, models)
-    margins = [_margin(bench, name, called, ratings, truth) for name, called in models.items()]
+    answered = np.stack([_answered(bench.column(name)) for name in raters], axis=1)
+    rows = _rater_rows(bench, ratings, answered, [name.removeprefix("rating_") for name in raters], truth, models)
+    hits = right(ratings, truth[:, None])
+    margins = [_margin(bench, name, right(called, truth), hits, answered) for name, called in models.items()]
     return Findings(
         table=rows,
         answers=[_margin_sentence(entry) for entry in margins],
@@ -297,9 +299,15 @@ def right(codes: Codes, truth: Codes) -> npt.NDArray[np.bool_]:
 
 
 def _rater_rows(
-    bench: Bench, ratings: Codes, names: Sequence[str], truth: Codes, models: Mapping[str, Codes]
+    bench: Bench,
+    ratings: Codes,
+    answered: npt.NDArray[np.bool_],
+    names: Sequence[str],
+    truth: Codes,
+    models: Mapping[str, Codes],
 ) -> list[dict[str, Any]]:
-    n_classes, seed, groups = len(bench.classes), bench.recipe.seed, bench.specimens
+    n_classes, seed = len(bench.classes), bench.recipe.seed
+    groups = bench.specimens
     rows = []
     for number, name in enumerate([*models, *names]):
         person = number >= len(models)
@@ -307,10 +315,15 @@ def _rater_rows(
         others = np.delete(ratings, number - len(models), axis=1) if person else ratings
         voted = majority(others, n_classes)
         agrees = (others == own[:, None]) & (own >= 0)[:, None]
+        said = answered[:, number - len(models)] if person else np.ones(bench.n, bool)
+        if not said.any():
+            bench.warnings.append(f"rater {name} rated none of these images and is left out")
+            continue
+        own_groups = None if groups is None else groups[said]
         rows.append(
-            {"arm": name, "person": person, "n": bench.n,
-             "truth": share(right(own, truth), groups, seed).as_dict(),
-             "majority": share((own == voted) & (voted >= 0), groups, seed).as_dict(),
+            {"arm": name, "person": person, "n": int(said.sum()),
+             "truth": share(right(own, truth)[said], own_groups, seed).as_dict(),
+             "majority": share(((own == voted) & (voted >= 0))[said], own_groups, seed).as_dict(),
              "raters_mean": float(agrees.mean()),
              "raters": {other: float(column.mean()) for other, column in
                         zip([o for o in names if o != name], agrees.T, strict=True)}}
@@ -324,20 +337,37 @@ def _rater_rows(
     return rows
 
 
-def _margin(bench: Bench, name: str, called: Codes, ratings: Codes, truth: Codes) -> dict[str, Any]:
-    """Return how far a model lies above the median rater against the truth, bootstrapped by specimen."""
+def _answered(said: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Whether a rater gave any code; a blank is no answer, a code outside the classes is a wrong one."""
+    return np.array([not (pd.isna(value) or str(value).strip() == "") for value in said], bool)
+
+
+def _margin(
+    bench: Bench,
+    name: str,
+    model_right: npt.NDArray[np.bool_],
+    raters_right: npt.NDArray[np.bool_],
+    answered: npt.NDArray[np.bool_],
+) -> dict[str, Any]:
+    """Return how far a model lies above the median rater against the truth, bootstrapped by specimen.
+
+    A rater's accuracy is that of the images the rater rated.
+    """
     index, n_groups = specimen_index(bench.specimens, bench.n)
-    hits = np.concatenate(
-        [right(called, truth)[:, None], right(ratings, truth[:, None]), np.ones((bench.n, 1), bool)], axis=1
-    )
-    sums = sum_by_group(hits.astype(np.float64), index, n_groups)
+    people = answered.any(axis=0)
+    hits, asked = (raters_right & answered)[:, people], answered[:, people]
+    parts = [model_right[:, None], np.ones((bench.n, 1), bool), hits, asked]
+    sums = sum_by_group(np.concatenate(parts, axis=1).astype(np.float64), index, n_groups)
+    count = hits.shape[1]
 
     def gap(total: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.asarray((total[:, 0] - np.median(total[:, 1:-1], axis=1)) / total[:, -1])
+        with np.errstate(invalid="ignore"):  # a resample may hold no image of some rater
+            of_rater = total[:, 2 : 2 + count] / total[:, 2 + count :]
+        return np.asarray(total[:, 0] / total[:, 1] - np.nanmedian(of_rater, axis=1))
 
     samples = cluster_bootstrap(sums, gap, RESAMPLES, bench.recipe.seed)
-    accuracies = hits[:, 1:-1].mean(axis=0)
-    model = float(hits[:, 0].mean())
+    accuracies = hits.sum(axis=0) / asked.sum(axis=0)
+    model = float(model_right.mean())
     value = model - float(np.median(accuracies))
     return {
         "model": name,
