@@ -207,23 +207,22 @@ def _grains(r: Result) -> str:
          f"{e['q95_of_absolute']:.3f}", f"{100 * e['within_quarter']:.0f} %"]
         for name, e in errors.items()
     ]  # fmt: skip
-    scores = [["phantom boundaries", r["phantom_segmentation"]], ["inclusions in etched patches", r["patches"]["test"]]]
+    scores = [["phantom boundaries", r["phantom_segmentation"]]] if "phantom_segmentation" in r else []
+    scores += [["inclusions in etched patches", r["patches"]["test"]]] if "patches" in r else []
     found = [
         [name, str(s["n"]), str(s["n_groups"]), *(_percent(s[key]) for key in ("dice", "dice_2px")),
          *(_percent(s["classical"][key]) for key in ("dice", "dice_2px"))]
         for name, s in scores
     ]  # fmt: skip
     header = ["taught and tested on", "n", "groups", "segmenter: Dice", "within 2 px", "classical: Dice", "within 2 px"]
+    segmented = f"{r['note']}\n\n{_table(header, found)}\n" if found else ""
     return f"""## Grain size and boundaries
 
 Error of G on phantoms of known grains, G 5 to 11, 4 % of the boundary missing; aim .25.
 
 {_table(["method", "n", "mean error", "95 % of errors below", "within .25"], rows)}
 
-{r["note"]}
-
-{_table(header, found)}
-"""
+{segmented}"""
 
 
 def _inclusions(r: Result) -> str:

@@ -94,3 +94,22 @@ def test_a_wrong_table_stops_before_anything_is_measured_or_written(
     assert out == ""
     assert "t.yaml" in err
     assert not (tmp_path / "o").exists()
+
+
+def test_a_region_drawn_beside_the_image_takes_the_proposals_place(
+    micrographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.asarray(Image.open(micrographs / "good.png"))
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[:160] = 255
+    Image.fromarray(mask).save(tmp_path / "half.region.png")
+    code, text, err = _run(capsys, tmp_path / "half.png", "--pixel-size-um", 0.2, "--json")
+    assert code == 0, err
+    (entry,) = json.loads(text)["images"]
+    assert entry["region_share"] == pytest.approx(0.5)
+    assert entry["field_um2"] == pytest.approx(320 * 160 * 0.04)
+    Image.fromarray(mask[:100]).save(tmp_path / "half.region.png")
+    code, _, err = _run(capsys, tmp_path / "half.png", "--pixel-size-um", 0.2)
+    assert code == 2
+    assert "region" in err

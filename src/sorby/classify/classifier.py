@@ -152,7 +152,7 @@ class Verdict:
             of = list(self.stages)[1].removeprefix("size of ")
             said = self.stages["subtype"]
             if said[of] < max(said.values()):
-                steps[0] += f", as a product {of} ({said[of]:.2f})"
+                steps[0] += f" but {of} ({said[of]:.2f}) as a product"
         return " -> ".join(steps)
 
     @property

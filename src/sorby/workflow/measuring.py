@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from sorby.corpus.grade_files import read_grade_table
@@ -21,6 +22,7 @@ from sorby.measure.length_model import Estimate
 from sorby.measure.needle_lengths import CALIBRATION_NOTE, SUBTYPES, NeedleLengths, measure_needles
 from sorby.measure.needle_overlay import draw_needles
 from sorby.micrograph import Micrograph, find_images, read
+from sorby.micrograph.region import find_region, read_region
 from sorby.progress import bar
 
 Measured = TypeVar("Measured")
@@ -243,6 +245,23 @@ def _needle_entry(
     }
 
 
+def _drawn_region(micrograph: Micrograph) -> npt.NDArray[np.bool_] | None:
+    """Return the region of interest that a person left beside the image, None where there is none.
+
+    Raises
+    ------
+    ImageError
+        The file does not fit the image: nothing is measured in a region that nobody meant.
+    """
+    file = None if micrograph.path is None else find_region(micrograph.path)
+    if file is None:
+        return None
+    try:
+        return read_region(file, micrograph.pixels.shape)
+    except InputError as error:
+        raise ImageError(error.message, error.hint) from error
+
+
 def needles(
     paths: Sequence[Path | str],
     out: Path | str | None = None,
@@ -291,7 +310,10 @@ def needles(
             assert micrograph.scale.pixel_size_um is not None
             try:
                 measured = measure_needles(
-                    micrograph.pixels, micrograph.scale.pixel_size_um, largest_share=grade_table.largest_share
+                    micrograph.pixels,
+                    micrograph.scale.pixel_size_um,
+                    region=_drawn_region(micrograph),
+                    largest_share=grade_table.largest_share,
                 )
             except ImageError as error:
                 raise ImageError(f"{micrograph.path}: {error.message}", error.hint) from error
