@@ -243,7 +243,7 @@ def _raters(r: Result) -> str:
     return f"""## The panel of simulated raters
 
 {r["raters"]} simulated raters on {r["images"]} phantoms, mean and SD over {r["seeds"]} seeds, beside the round robin
-of S1. The constants were fitted to the four kappas; the accuracies were not.
+of S1. The constants were fitted to such figures, so that they agree is no evidence of how people rate.
 
 {_table(["", "simulated", "SD", "published"], rows)}
 """
