@@ -44,12 +44,20 @@ def _errors(values: list[float]) -> dict[str, Any]:
     }
 
 
-def grain_size_errors(n: int, first_seed: int) -> dict[str, Any]:
+#: Etches that hide or add boundaries; 12 phantoms each.
+HARDER: dict[str, dict[str, float]] = {
+    "a tenth of the boundary missing": {"missing": 0.1},
+    "a fifth missing": {"missing": 0.2},
+    "three in ten grains twinned": {"twins": 0.3},
+}
+
+
+def grain_size_errors(n: int, first_seed: int, **etch: Any) -> dict[str, Any]:
     """Return the errors of G on phantoms, from their true labels and from the traced picture."""
     found: dict[str, list[float]] = {}
     failed = 0
     for k in range(n):
-        truth = render_grains(float(np.linspace(*G_RANGE, n)[k]), first_seed + k)
+        truth = render_grains(float(np.linspace(*G_RANGE, n)[k]), first_seed + k, **etch)
         size = truth.pixel_size_um
         try:
             labels = {"true labels": truth.labels, "traced": trace_boundaries(truth.pixels).labels}
@@ -95,6 +103,10 @@ def main() -> None:
     result: dict[str, Any] = {"note": __doc__.split("\n\n")[1].replace("\n", " ")}
     if arguments.part in ("phantoms", "all"):
         result["phantoms"] = grain_size_errors(arguments.phantoms, 5000)
+        result["harder"] = {
+            name: grain_size_errors(12, 6000, **etch)["errors_of_g"]["traced: Heyn lines"]
+            for name, etch in HARDER.items()
+        }
     if arguments.part in ("segmenter", "all"):
         result["phantom_segmentation"] = phantom_segmentation(24, 16, arguments.epochs)
     if arguments.part in ("patches", "all"):

@@ -207,6 +207,12 @@ def _grains(r: Result) -> str:
          f"{e['q95_of_absolute']:.3f}", f"{100 * e['within_quarter']:.0f} %"]
         for name, e in errors.items()
     ]  # fmt: skip
+    rows += [
+        [f"traced: Heyn lines, {name}", str(e["n"]),
+         f"{e['mean']:+.3f} [{e['ci95_of_mean'][0]:+.3f}, {e['ci95_of_mean'][1]:+.3f}]",
+         f"{e['q95_of_absolute']:.3f}", f"{100 * e['within_quarter']:.0f} %"]
+        for name, e in r["harder"].items()
+    ]  # fmt: skip
     scores = [["phantom boundaries", r["phantom_segmentation"]]] if "phantom_segmentation" in r else []
     scores += [["inclusions in etched patches", r["patches"]["test"]]] if "patches" in r else []
     found = [
