@@ -42,6 +42,7 @@ from sorby.evidence.conformal import (
     conformal_scores,
     fit_conformal,
 )
+from sorby.evidence.false_alarms import FalseAlarms, region_false_alarms
 from sorby.evidence.intervals import (
     Estimate,
     FoldEstimate,
@@ -55,6 +56,7 @@ from sorby.evidence.intervals import (
     wilson,
     wilson_bounds,
 )
+from sorby.evidence.localisation import LocalisationScores, localisation
 from sorby.evidence.mahalanobis import RMDS, cross_fit_rmds
 from sorby.evidence.metrics import (
     ConfusionMetrics,
@@ -78,6 +80,18 @@ from sorby.evidence.novelty import (
     gen_score,
     msp_score,
 )
+from sorby.evidence.pixel_ranking import (
+    F1Threshold,
+    PixelRanking,
+    best_f1_threshold,
+    defective_images,
+    image_auroc,
+    image_scores,
+    pixel_auroc,
+    pixel_average_precision,
+    rank_pixels,
+)
+from sorby.evidence.printed_rounding import yan_rounding
 from sorby.evidence.raters import RaterModel, rater_model
 from sorby.evidence.rating_table import (
     MajorityVote,
@@ -91,11 +105,20 @@ from sorby.evidence.rating_table import (
     rating_table,
     repeatability,
 )
+from sorby.evidence.region_overlap import (
+    FPR_LIMIT,
+    PROCurve,
+    ThresholdPRO,
+    pro_auc,
+    pro_curve,
+    threshold_pro,
+)
 from sorby.evidence.scorecard import ClassScores, Scores, ranking_scores, score
 from sorby.evidence.selective import RiskCoverage, aurc_estimate, risk_coverage
 from sorby.evidence.set_coverage import coverage, describe_sets, share
 
 __all__ = [
+    "FPR_LIMIT",
     "RMDS",
     "TEMPERATURE_BOUNDS",
     "Agreement",
@@ -104,12 +127,17 @@ __all__ = [
     "ConfusionMetrics",
     "CrossConformal",
     "Estimate",
+    "F1Threshold",
+    "FalseAlarms",
     "FoldEstimate",
+    "LocalisationScores",
     "MajorityVote",
     "McNemar",
     "NearestNeighbours",
     "NoveltyCalibration",
+    "PROCurve",
     "PairwiseAgreement",
+    "PixelRanking",
     "RaterModel",
     "RatingTable",
     "ReliabilityCurve",
@@ -117,11 +145,13 @@ __all__ = [
     "RiskCoverage",
     "Scores",
     "SplitConformal",
+    "ThresholdPRO",
     "agreement",
     "agreement_weights",
     "attainability",
     "aurc_estimate",
     "average_precision",
+    "best_f1_threshold",
     "bootstrap_estimate",
     "brennan_prediger",
     "brier",
@@ -139,6 +169,7 @@ __all__ = [
     "cross_conformal_p",
     "cross_fit_neighbours",
     "cross_fit_rmds",
+    "defective_images",
     "describe_sets",
     "energy",
     "enough_for",
@@ -152,8 +183,11 @@ __all__ = [
     "gwet_ac1",
     "gwet_ac2",
     "holm",
+    "image_auroc",
+    "image_scores",
     "kendall_w",
     "krippendorff_alpha",
+    "localisation",
     "log_loss",
     "majority_vote",
     "mcnemar",
@@ -165,11 +199,17 @@ __all__ = [
     "paired_difference",
     "pairwise_accuracy",
     "percentile_interval",
+    "pixel_auroc",
+    "pixel_average_precision",
+    "pro_auc",
+    "pro_curve",
     "proportion",
+    "rank_pixels",
     "ranking_scores",
     "rater_accuracy",
     "rater_model",
     "rating_table",
+    "region_false_alarms",
     "reliability_curve",
     "repeatability",
     "risk_coverage",
@@ -181,6 +221,8 @@ __all__ = [
     "specimen_index",
     "t_interval",
     "t_interval_from_summary",
+    "threshold_pro",
     "wilson",
     "wilson_bounds",
+    "yan_rounding",
 ]
