@@ -16,6 +16,7 @@ from sorby.backbone.runtime import Array, Runtime
 from sorby.errors import SorbyError
 
 Item = TypeVar("Item")
+Decoded = TypeVar("Decoded")
 Outcome = tuple[Array, ...] | SorbyError
 _LOOK_AHEAD = 4  # batches that may wait decoded; enough to keep every slot busy
 
@@ -69,8 +70,8 @@ class _Batches(Generic[Item]):
 
 
 def prepared(
-    items: Iterable[Item], prepare: Callable[[Item], Uint8Image], look_ahead: int = 32
-) -> Iterator[tuple[Item, Uint8Image | SorbyError]]:
+    items: Iterable[Item], prepare: Callable[[Item], Decoded], look_ahead: int = 32
+) -> Iterator[tuple[Item, Decoded | SorbyError]]:
     """Prepare images in threads, a bounded number ahead, yielding in the order given.
 
     Parameters
@@ -78,12 +79,13 @@ def prepared(
     items : iterable
         Anything *prepare* understands, usually paths; consumed lazily.
     prepare : callable
-        Item to uint8 pixels (H, W, C). A `SorbyError` it raises becomes that item's outcome.
+        Item to what is wanted of it, usually uint8 pixels (H, W, C). A `SorbyError` it raises becomes that item's
+        outcome.
     look_ahead : int
         Images that may wait.
     """
     source = iter(items)
-    waiting: deque[tuple[Item, Future[Uint8Image]]] = deque()
+    waiting: deque[tuple[Item, Future[Decoded]]] = deque()
     with ThreadPoolExecutor(decoding_threads(), thread_name_prefix="decode") as pool:
         try:
             while True:
@@ -93,7 +95,7 @@ def prepared(
                     return
                 item, future = waiting.popleft()
                 try:
-                    image: Uint8Image | SorbyError = future.result()
+                    image: Decoded | SorbyError = future.result()
                 except SorbyError as error:
                     image = error
                 yield item, image

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sorby.errors import InputError
+from sorby.recipe_files import dump_recipe, read_recipe, recipe_folder, recipe_names
 
 
 class Section(BaseModel):
@@ -295,90 +292,16 @@ class Recipe(Section):
         return self
 
 
-def _folder() -> Path:
-    """Return the recipes that come with sorby, installed or in a checkout."""
-    installed = Path(str(resources.files("sorby"))) / "recipes"
-    return installed if installed.is_dir() else Path(__file__).resolve().parents[3] / "recipes"
-
-
 def names() -> list[str]:
-    """Name the recipes that come with sorby."""
-    return sorted(path.stem for path in _folder().glob("*.yaml"))
+    """Name the classifier recipes that come with sorby."""
+    return recipe_names(recipe_folder())
 
 
 def load(name_or_file: str | Path | None = None, settings: dict[str, Any] | None = None) -> Recipe:
-    """Read a recipe by name or file and override single fields.
-
-    Parameters
-    ----------
-    name_or_file : str or Path, optional
-        A recipe that comes with sorby, or a YAML file; the default recipe where absent.
-    settings : dict, optional
-        ``{"section.field": value}``; texts are read as YAML.
-
-    Raises
-    ------
-    InputError
-        No such recipe, not YAML, or a field that is unknown or out of range; the line names it.
-    """
-    content: Any = {}
-    origin = "recipe"
-    if name_or_file is not None:
-        path = Path(name_or_file)
-        if path.suffix not in (".yaml", ".yml"):
-            path = _folder() / f"{name_or_file}.yaml"
-        if not path.is_file():
-            raise InputError(f"no recipe {name_or_file}", f"a .yaml file or one of: {', '.join(names())}")
-        origin = path.name
-        try:
-            content = yaml.safe_load(path.read_text("utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})", "mend the file") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{origin}: a recipe is a mapping of sections", f"sections: {', '.join(Recipe.model_fields)}")
-    for key, value in (settings or {}).items():
-        _override(content, key, _value(key, value) if isinstance(value, str) else value)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "recipe"
-        what = "no such field" if first["type"] == "extra_forbidden" else first["msg"]
-        raise InputError(f"{origin}: {where}: {what}", _allowed(first["loc"])) from error
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        hint = "numbers, words or lists such as '[.64, .16, .2]'"
-        raise InputError(f"--set {key}={text}: not a value", hint) from None
-
-
-def _override(content: dict[str, Any], key: str, value: Any) -> None:
-    *sections, field = key.split(".")
-    for section in sections:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise InputError(f"--set {key}: {section} is not a section", "e.g. --set head.folds=3")
-    content[field] = value
-
-
-def _allowed(location: tuple[int | str, ...]) -> str:
-    """Say what a field may hold, or which fields there are."""
-    model: Any = Recipe
-    for part in location:
-        fields = getattr(model, "model_fields", None)
-        if fields is None:
-            break
-        if part not in fields:
-            near = difflib.get_close_matches(str(part), fields, n=1)
-            return (f"did you mean {near[0]}? " if near else "") + f"fields: {', '.join(fields)}"
-        model = fields[part].annotation
-    choices = get_args(model) if get_origin(model) is Literal else ()
-    return f"allowed: {', '.join(map(str, choices))}" if choices else "choose a value in that range"
+    """Read a classifier recipe by name or file and override single fields, see `sorby.recipe_files.read_recipe`."""
+    return read_recipe(Recipe, recipe_folder(), name_or_file, settings)
 
 
 def dump(recipe: Recipe) -> str:
     """Return a recipe as YAML, every field written out."""
-    return str(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+    return dump_recipe(recipe)

@@ -1,0 +1,360 @@
+"""An anomaly detector: good images in, then distance maps and thresholds out; and its form as a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from sorby.anomaly.embedding import Embedding, Levels
+from sorby.anomaly.memory import GaussianMemory, PatchMemory, new_memory
+from sorby.anomaly.recipe import AnomalyRecipe
+from sorby.anomaly.smoothing import GridBlur, at_pixels, smooth_pixels
+from sorby.anomaly.thresholds import Threshold
+from sorby.anomaly.views import View, ViewStack, each_view
+from sorby.backbone.architecture import Backbone, to_onnx
+from sorby.backbone.architecture import load as load_backbone
+from sorby.backbone.patch_maps import PatchMaps
+from sorby.backbone.pipeline import stream
+from sorby.backbone.runtime import Device, OpenVINORuntime, Precision, Runtime, TorchRuntime, resolve_device
+from sorby.errors import InputError, Quarantined, SorbyError
+
+Array = npt.NDArray[np.float32]
+Progress = Callable[[int], None]
+
+
+class MapGraph(nn.Module):
+    """uint8 images (N, H, W, C) to maps (N, h, w) on the feature grid: backbone, distance, smoothing, one graph.
+
+    Parameters
+    ----------
+    embedding : Embedding
+    density : nn.Module
+        Levels to distances, see `sorby.anomaly.mahalanobis_maps` and `sorby.anomaly.memory_bank`.
+    sigma_cells : float
+        Of the smoothing on the grid; 0 for none.
+    """
+
+    def __init__(self, embedding: Embedding, density: nn.Module, sigma_cells: float) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.density = density
+        self.blur = GridBlur(sigma_cells)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the maps."""
+        found: torch.Tensor = self.blur(self.density(self.embedding(images)))
+        return found
+
+
+class LevelGraph(nn.Module):
+    """uint8 images to the levels of an embedding, as a tuple, for fitting."""
+
+    def __init__(self, embedding: Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the levels."""
+        return tuple(self.embedding(images))
+
+
+@dataclass(frozen=True)
+class ImageMaps:
+    """What a detector says of one image.
+
+    Attributes
+    ----------
+    path : Path
+    maps : ndarray of float32, (V, h, w)
+        Of its views, on the feature grid (smoothing ``grid``) or in the network's pixels (smoothing ``pixels``).
+    stack : ViewStack
+        The views themselves, with their boxes.
+    """
+
+    path: Path
+    maps: Array
+    stack: ViewStack
+
+    @property
+    def view_scores(self) -> npt.NDArray[np.float64]:
+        """The largest value of each view's map, (V,)."""
+        return np.asarray(self.maps.reshape(len(self.maps), -1).max(1), np.float64)
+
+    @property
+    def score(self) -> float:
+        """The largest value anywhere: the score of the image (Yan et al. 2023)."""
+        return float(self.view_scores.max())
+
+
+class Detector:
+    """Scores images by their distance from good ones.
+
+    Parameters
+    ----------
+    recipe : AnomalyRecipe
+    backbone : Backbone
+
+    Attributes
+    ----------
+    memory : GaussianMemory or PatchMemory or None
+        What is remembered; None before `fit`.
+    threshold : Threshold or None
+        None until it was calibrated.
+    """
+
+    def __init__(self, recipe: AnomalyRecipe, backbone: Backbone) -> None:
+        self.recipe = recipe
+        self.backbone = backbone
+        maps = PatchMaps(backbone, recipe.backbone.stages, recipe.backbone.blocks)
+        self.embedding = Embedding(maps, recipe.features, recipe.grid).eval()
+        self.memory: GaussianMemory | PatchMemory | None = None
+        self.threshold: Threshold | None = None
+        self._runtime: Runtime | None = None
+        self._levels: Runtime | None = None
+        self._onnx: bytes | None = None
+
+    @classmethod
+    def blank(cls, recipe: AnomalyRecipe) -> Detector:
+        """Return an unfitted detector, its backbone with the weights that the recipe asks for.
+
+        Raises
+        ------
+        MissingPartError
+            Pretrained weights are not at hand.
+        """
+        size = (recipe.image.height, recipe.image.width)
+        pretrained = recipe.backbone.weights == "pretrained"
+        return cls(recipe, load_backbone(recipe.backbone.name, pretrained=pretrained, seed=recipe.seed, size=size))
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the network's input between the cells of a map."""
+        return self.embedding.strides[0]
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """Cells of a map, down and across."""
+        return self.recipe.image.height // self.stride, self.recipe.image.width // self.stride
+
+    @property
+    def sigma_cells(self) -> float:
+        """Smoothing that is part of the graph, in cells."""
+        smoothing = self.recipe.smoothing
+        return smoothing.sigma_px / self.stride if smoothing.kind == "grid" else 0.0
+
+    def graph(self, density: nn.Module | None = None) -> MapGraph:
+        """Return the graph from pixels to maps, with the fitted density or another one."""
+        return MapGraph(self.embedding, density or self.filled().density(self.embedding), self.sigma_cells).eval()
+
+    def filled(self) -> GaussianMemory | PatchMemory:
+        """Return the memory.
+
+        Raises
+        ------
+        InputError
+            The detector was not fitted.
+        """
+        if self.memory is None:
+            raise InputError("the detector was not fitted", "fit it on good images first")
+        return self.memory
+
+    def onnx(self) -> bytes:
+        """Return the graph as ONNX: ``images`` uint8 (n, H, W, C) to ``map`` (n, h, w)."""
+        if self._onnx is None:
+            image = self.recipe.image
+            self._onnx = to_onnx(self.graph(), image.height, image.width, image.channels, ("map",))
+        return self._onnx
+
+    def runtime(self, device: Device = "auto", precision: Precision = "auto") -> Runtime:
+        """Return what runs the graph: torch on CUDA, OpenVINO otherwise; made once."""
+        if self._runtime is None:
+            self._runtime = self._run_as(self.graph, self.onnx, device, self._precision(precision))
+        return self._runtime
+
+    def level_runtime(self, device: Device = "auto", precision: Precision = "auto") -> Runtime:
+        """Return what turns images into levels, in the same precision as `runtime`."""
+        if self._levels is None:
+            image = self.recipe.image
+            names = tuple(f"level_{k}" for k in range(len(self.embedding.strides)))
+            graph = LevelGraph(self.embedding).eval()
+
+            def onnx() -> bytes:
+                return to_onnx(graph, image.height, image.width, image.channels, names)
+
+            self._levels = self._run_as(lambda: graph, onnx, device, precision)
+        return self._levels
+
+    def _precision(self, asked: Precision) -> Precision:
+        """Nearest patches are differences of large squares, which bfloat16 cannot hold."""
+        return "fp32" if self.recipe.density.kind == "nearest" and asked == "auto" else asked
+
+    def _run_as(
+        self, graph: Callable[[], nn.Module], onnx: Callable[[], bytes], device: Device, precision: Precision
+    ) -> Runtime:
+        if resolve_device(device) == "cuda":
+            return TorchRuntime(graph(), device="cuda", precision=precision)
+        image = self.recipe.image
+        return OpenVINORuntime(onnx(), (image.height, image.width, image.channels), precision=precision)
+
+    def changed(self) -> None:
+        """Forget the graphs made from the memory as it was."""
+        self._runtime, self._onnx = None, None
+
+    def fit(
+        self, paths: Sequence[Path], *, device: Device = "auto", progress: Progress | None = None
+    ) -> tuple[list[int], list[Quarantined]]:
+        """Remember good images, in memory that does not grow with their number.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+        device : {"auto", "cpu", "cuda"}
+        progress : callable, optional
+            Called with the number of images just finished.
+
+        Returns
+        -------
+        kept : list of int
+            Positions of the images that were remembered.
+        quarantined : list of Quarantined
+
+        Raises
+        ------
+        InputError
+            Too few good images could be read.
+        """
+        self.memory = new_memory(self.recipe, self.grid_size)
+        kept, quarantined = self.learn(paths, device=device, progress=progress)
+        self.memory.finish()
+        return kept, quarantined
+
+    def learn(
+        self,
+        paths: Sequence[Path],
+        *,
+        first: int = 0,
+        forget: Sequence[int] | None = None,
+        device: Device = "auto",
+        progress: Progress | None = None,
+    ) -> tuple[list[int], list[Quarantined]]:
+        """Add images to the memory as numbers *first*, *first* + 1 ...; or take those with numbers *forget* out."""
+        memory = self.filled()
+        kept: list[int] = []
+        quarantined: list[Quarantined] = []
+        for k, found in self.vectors(paths, device=device):
+            if isinstance(found, SorbyError):
+                quarantined.append(Quarantined.from_error(paths[k], found))
+            else:
+                if forget is None:
+                    memory.add(found, first + len(kept))
+                else:
+                    memory.remove(found, forget[k])
+                kept.append(k)
+            if progress is not None:
+                progress(1)
+        self.changed()
+        return kept, quarantined
+
+    def vectors(
+        self, paths: Sequence[Path], *, device: Device = "auto"
+    ) -> Iterator[tuple[int, torch.Tensor | SorbyError]]:
+        """Yield each image's vectors (V, D, h, w), augmented views included, in the order given."""
+        runtime = self.level_runtime(device)
+        source = each_view(paths, self.recipe.image, self.recipe.views)
+        turned = ((view, turn) for view in source for turn in range(self.turns))
+        collected: list[torch.Tensor] = []
+        for (view, turn), outcome in stream(turned, lambda item: _turn(item[0].pixels(), item[1]), runtime):
+            if isinstance(outcome, SorbyError):
+                if turn == 0:
+                    yield view.image, outcome
+                continue
+            levels: Levels = [torch.from_numpy(level)[None] for level in outcome]
+            collected.append(self.embedding.assemble(levels))
+            if view.number == view.count - 1 and turn == self.turns - 1:
+                yield view.image, torch.cat(collected)
+                collected = []
+
+    @property
+    def turns(self) -> int:
+        """How many ways each good view is shown when fitting."""
+        return {"none": 1, "flips": 4, "turns": 8}[self.recipe.augment]
+
+    def score(
+        self, paths: Iterable[Path], *, device: Device = "auto", progress: Progress | None = None
+    ) -> Iterator[tuple[int, ImageMaps | SorbyError]]:
+        """Yield the maps of each image, in the order given, a few images in memory at a time."""
+        known: list[Path] = []
+
+        def remember() -> Iterator[Path]:
+            for path in paths:
+                known.append(path)
+                yield path
+
+        source = each_view(remember(), self.recipe.image, self.recipe.views)
+        collected: list[Array] = []
+        for view, outcome in stream(source, View.pixels, self.runtime(device)):
+            path = known[view.image]
+            if isinstance(outcome, SorbyError):
+                yield view.image, outcome
+            else:
+                collected.append(outcome[0])
+                if view.number < view.count - 1:
+                    continue
+                assert isinstance(view.stack, ViewStack)
+                yield view.image, ImageMaps(path, self.finished(np.stack(collected)), view.stack)
+                collected = []
+            if progress is not None:
+                progress(1)
+
+    def finished(self, maps: Array) -> Array:
+        """Apply what smoothing is left to do outside the graph."""
+        smoothing, image = self.recipe.smoothing, self.recipe.image
+        if smoothing.kind == "grid":
+            return maps
+        return smooth_pixels(maps, (image.height, image.width), smoothing.sigma_px)
+
+    def in_pixels(self, maps: Array) -> Array:
+        """Return maps (V, h, w) in the network's pixels (V, H, W), for showing and for pixel scores."""
+        image = self.recipe.image
+        size = (image.height, image.width)
+        return maps if maps.shape[1:] == size else at_pixels(maps, size)
+
+
+def _turn(pixels: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
+    """Return one of the flips (0-3) and transposed flips (4-7) of pixels (H, W, C)."""
+    base = pixels if turn < 4 else pixels.swapaxes(0, 1)
+    axes = {0: (), 1: (0,), 2: (1,), 3: (0, 1)}[turn % 4]
+    return np.ascontiguousarray(np.flip(base, axes)) if axes else np.ascontiguousarray(base)
+
+
+def density_facts(recipe: AnomalyRecipe) -> str:
+    """Say in words what a score is."""
+    kind = recipe.density.kind
+    if kind == "nearest":
+        return "mean distance of a patch's features to the nearest remembered good patches; no unit, larger is stranger"
+    whose = "the good images at the same place" if kind == "position" else "all places of the good images"
+    return (
+        f"Mahalanobis distance of a place's features from {whose}, in standard deviations of the good ones"
+        " (raw, never rescaled by the images under test); an image's score is the largest value of its map"
+    )
+
+
+def facts(recipe: AnomalyRecipe, backbone: Backbone) -> dict[str, Any]:
+    """Return what a bundle says about the network."""
+    return {
+        "name": backbone.name,
+        "mean": list(backbone.mean),
+        "std": list(backbone.std),
+        "weights": backbone.source.kind,
+        "weights_detail": backbone.source.detail,
+        "weights_sha256": backbone.source.sha256,
+        "stages": recipe.backbone.stages,
+        "blocks": recipe.backbone.blocks,
+    }
