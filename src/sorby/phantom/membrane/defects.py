@@ -83,7 +83,9 @@ class Patch:
     cover : ndarray of float32, shape (h, w), or None
         How much of the surface is hidden, 0 to 1; None where nothing is.
     mask : ndarray of bool, shape (h, w)
-        The pixels that an annotator with a steady hand would mark.
+        The pixels that an annotator would mark: drawn around the defect by hand, so a little wider than it.
+    body : ndarray of bool, shape (h, w)
+        The pixels of the defect itself.
     """
 
     top: int
@@ -91,6 +93,7 @@ class Patch:
     light: Float32
     cover: Float32 | None
     mask: Bool
+    body: Bool
 
     @property
     def bottom(self) -> int:
@@ -108,6 +111,7 @@ class Patch:
             light=self.light[rows, columns],
             cover=None if self.cover is None else self.cover[rows, columns],
             mask=self.mask[rows, columns],
+            body=self.body[rows, columns],
         )
 
 
@@ -132,11 +136,11 @@ class Defect:
     components : int
         8-connected parts of its mask.
     length_um, width_um, area_um2 : float
-        Length and width as planned, area of the mask.
+        Length and width as planned, area of the defect itself; its mask is drawn a little wider.
     angle_deg : float
         Direction of its length, 0 across the web.
     contrast : float
-        Mean difference to the surface over its mask, in grey levels.
+        Mean difference to the surface over the defect itself, in grey levels.
     artificial : bool
         Made on purpose.
     labelled : bool
@@ -188,7 +192,7 @@ def measured(plan: DefectPlan, patch: Patch, sheet: str, number: int, pixel_size
         Mean grey level of the surface, against which what covers it is seen.
     """
     rows, columns = np.nonzero(patch.mask)
-    area = len(rows)
+    area, body = len(rows), int(patch.body.sum())
     effect = patch.light if patch.cover is None else patch.light - patch.cover * np.float32(level)
     top, left = (int(rows.min()), int(columns.min())) if area else (0, 0)
     bottom, right = (int(rows.max()) + 1, int(columns.max()) + 1) if area else (0, 0)
@@ -209,9 +213,9 @@ def measured(plan: DefectPlan, patch: Patch, sheet: str, number: int, pixel_size
         components=int(label(patch.mask, _EIGHT)[1]),
         length_um=round(plan.length_um, 1),
         width_um=round(plan.width_um, 1),
-        area_um2=round(area * pixel_size_um**2, 1),
+        area_um2=round(body * pixel_size_um**2, 1),
         angle_deg=round(plan.angle_deg % 180.0, 1),
-        contrast=round(float(np.abs(effect[patch.mask]).mean()) if area else 0.0, 2),
+        contrast=round(float(np.abs(effect[patch.body]).mean()) if body else 0.0, 2),
         artificial=plan.artificial,
         labelled=plan.artificial,
         origin_unknown=not plan.artificial,

@@ -23,7 +23,7 @@ _SCRATCHED = SheetSpec(
     width_px=0, subset="scratches", texture=0.07, clouds=0.036, spot_rate=900.0, spot_strength=26.0, shading=0.07
 )
 _PINHOLED = SheetSpec(
-    width_px=0, subset="pinholes", texture=0.05, clouds=0.02, spot_rate=9.0, spot_strength=14.0, shading=0.05
+    width_px=0, subset="pinholes", texture=0.045, clouds=0.015, spot_rate=9.0, spot_strength=14.0, shading=0.05
 )
 
 
@@ -92,7 +92,8 @@ def scratch_sheets(seed: int = 0, difficulty: float = 1.0, scale: float = 1.0) -
             plans += _streaks(plans, spec, rng) if number == 1 else []
         else:
             plans += [_triangle(spec, rng)] if number == 3 else []
-        sheets.append(Sheet(replace(spec, defects=tuple(plans + _dirt(spec, 3.0, rng)))))
+        plans += _marks(spec, rng)
+        sheets.append(Sheet(replace(spec, defects=tuple(plans + _dirt(spec, 5.0, rng)))))
     return sheets
 
 
@@ -120,8 +121,8 @@ def pinhole_sheets(seed: int = 0, difficulty: float = 1.0, scale: float = 1.0) -
     _check(difficulty, scale)
     rng = np.random.default_rng([seed, 702])
     sizes = ((8170, 6250), (8156, 6196), (8188, 6264), (8174, 6372))
-    # Sizes between 150 and 500 um, most of them small; the smallest is one of those without rings.
-    diameters = np.sort(150.0 + 350.0 * rng.beta(1.0, 2.2, 36))
+    # Sizes between 150 and 550 um, most of them small; the smallest is one of those without rings.
+    diameters = np.sort(150.0 + 400.0 * rng.beta(1.1, 1.7, 36))
     diameters[0] = 150.0
     order = np.concatenate([[0], 1 + rng.permutation(35)])
     ringed = rng.random(36) < 0.7
@@ -144,7 +145,7 @@ def pinhole_sheets(seed: int = 0, difficulty: float = 1.0, scale: float = 1.0) -
             _pricked(float(diameters[i]), bool(ringed[i]), cell, place == split, difficulty, rng)
             for place, (i, cell) in enumerate(zip(order[9 * number : 9 * number + 9], cells, strict=True))
         ]
-        sheets.append(Sheet(replace(spec, defects=tuple(plans + _dirt(spec, 5.0, rng)))))
+        sheets.append(Sheet(replace(spec, defects=tuple(plans + _dirt(spec, 3.0, rng)))))
     return sheets
 
 
@@ -174,10 +175,10 @@ def _rubbed(kind: str, cell: _Cell, difficulty: float, veil_px: float, rng: np.r
     # Faint to clear, evenly on the eye's logarithmic scale.
     faintness = rng.uniform(0.0, 1.0)
     if kind == "scratch":
-        contrast = float(np.exp(np.log(9.0) + faintness * np.log(90.0 / 9.0)))
-        length, width = room * rng.uniform(0.3, 0.75), rng.uniform(2.4, 5.5)
+        contrast = float(np.exp(np.log(26.0) + faintness * np.log(110.0 / 26.0)))
+        length, width = room * rng.uniform(0.3, 0.75), rng.uniform(4.5, 9.0)
     else:
-        contrast = float(np.exp(np.log(14.0) + faintness * np.log(75.0 / 14.0)))
+        contrast = float(np.exp(np.log(26.0) + faintness * np.log(85.0 / 26.0)))
         length = room * rng.uniform(0.26, 0.48)
         width = length * rng.uniform(0.4, 0.85)
     return DefectPlan(
@@ -199,7 +200,7 @@ def _pricked(
     """Plan a pinhole; *split* ones lie across the border of two tiles, others clear of any."""
     row = cell.top + cell.height * rng.uniform(0.15, 0.85)
     column = cell.left + cell.width * rng.uniform(0.15, 0.85)
-    reach = 0.75 * diameter_um / PIXEL_SIZE_UM + 2.0
+    reach = 0.75 * diameter_um / PIXEL_SIZE_UM + 4.0
     row = _clear_of_borders(row, reach)
     column = round(column / TILE) * TILE - 0.5 if split else _clear_of_borders(column, reach)
     # The finest needle leaves no burr wide enough to be seen as a border.
@@ -210,7 +211,7 @@ def _pricked(
         column=column,
         length_um=diameter_um,
         width_um=diameter_um,
-        contrast=rng.uniform(60.0, 125.0) * (1.0 if ringed else 0.7) / difficulty,
+        contrast=rng.uniform(125.0, 165.0) * (1.0 if ringed else 0.85) / difficulty,
         form="rimmed" if rimmed else "white",
         rings=int(rng.integers(2, 6)) if ringed else 0,
         seed=_state(rng),
@@ -245,6 +246,25 @@ def _dirt(spec: SheetSpec, per_10_mpx: float, rng: np.random.Generator) -> list[
                 )
             )
     return plans
+
+
+def _marks(spec: SheetSpec, rng: np.random.Generator) -> list[DefectPlan]:
+    """Plan marks of unknown origin, clean sheets not spared: they look like scratches, and nobody made them."""
+    cell = spec.height_px / GRID[0]
+    return [
+        DefectPlan(
+            kind="streak",
+            row=rng.uniform(0, spec.height_px),
+            column=rng.uniform(0, spec.width_px),
+            length_um=cell * rng.uniform(0.05, 0.3) * spec.pixel_size_um,
+            width_um=rng.uniform(2.5, 6.0) * spec.pixel_size_um,
+            contrast=rng.uniform(20.0, 60.0),
+            angle_deg=rng.uniform(0, 180),
+            veil_px=0.7 if spec.membrane else 0.0,
+            seed=_state(rng),
+        )
+        for _ in range(int(rng.poisson(5.0)))
+    ]
 
 
 def _streaks(plans: list[DefectPlan], spec: SheetSpec, rng: np.random.Generator) -> list[DefectPlan]:

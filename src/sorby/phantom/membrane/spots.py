@@ -11,6 +11,8 @@ from sorby.phantom.membrane.surface import Float32, Float64, keyed
 
 #: Pixels over which an edge passes from dark to bright: the blur of the scanner's optics.
 _EDGE_PX = 0.55
+#: How far from a hole its contour is drawn by hand.
+_HAND_PX = 2.0
 PINHOLE_FORMS = ("white", "rimmed")
 
 
@@ -28,7 +30,7 @@ def draw_pinhole(plan: DefectPlan, pixel_size_um: float, level: float) -> Patch:
     Returns
     -------
     Patch
-        Its mask is the hole with its border.
+        Its mask is drawn around the hole and its border.
 
     Raises
     ------
@@ -51,10 +53,9 @@ def draw_pinhole(plan: DefectPlan, pixel_size_um: float, level: float) -> Patch:
     if plan.rings:
         beyond = np.maximum(distance - edge, 0.0)
         fading = np.exp(-beyond / (0.55 * plan.rings * pitch)) * np.clip(beyond / 1.5, 0.0, 1.0)
-        light = light + 0.17 * plan.contrast * rng.uniform(0.7, 1.2) * fading * -np.cos(2 * np.pi * beyond / pitch)
-    light = light + 0.9 * hole * level
-    mask = distance <= edge
-    return _patch(plan, top, left, light, 0.9 * hole, np.asarray(mask))
+        light = light + 0.14 * plan.contrast * rng.uniform(0.7, 1.2) * fading * -np.cos(2 * np.pi * beyond / pitch)
+    light = light + 0.75 * hole * level
+    return _patch(plan, top, left, light, 0.75 * hole, distance - edge)
 
 
 def draw_dent(plan: DefectPlan, pixel_size_um: float) -> Patch:
@@ -67,7 +68,7 @@ def draw_dent(plan: DefectPlan, pixel_size_um: float) -> Patch:
     hollow = np.exp(-(outline**4))
     lit = np.exp(-0.5 * ((outline - 0.9) / 0.16) ** 2) * np.clip(-np.sin(angle - 0.5), 0.0, None)
     light = plan.contrast * (lit - 0.4 * hollow)
-    return _patch(plan, top, left, light, 0.3 * hollow, np.asarray(outline <= 1.05))
+    return _patch(plan, top, left, light, 0.3 * hollow, (outline - 1.05) * min(long_axis, short_axis))
 
 
 def draw_debris(plan: DefectPlan, pixel_size_um: float) -> Patch:
@@ -80,7 +81,7 @@ def draw_debris(plan: DefectPlan, pixel_size_um: float) -> Patch:
     facets = gaussian_filter(rng.standard_normal(distance.shape), 1.0) * 2.0
     shadow = np.roll(speck, (2, 2), axis=(0, 1)) * (1 - speck)
     light = plan.contrast * (speck * (1.0 + 0.2 * facets) - 0.22 * shadow)
-    return _patch(plan, top, left, light, None, np.asarray(distance <= edge))
+    return _patch(plan, top, left, light, None, distance - edge)
 
 
 def draw_discoloration(plan: DefectPlan, pixel_size_um: float) -> Patch:
@@ -97,7 +98,7 @@ def draw_discoloration(plan: DefectPlan, pixel_size_um: float) -> Patch:
     for i in range(3):
         side = edge_x[i] * (y - corner_y[i]) - edge_y[i] * (x - corner_x[i])
         depth = np.minimum(depth, side / np.hypot(edge_x[i], edge_y[i]))
-    return _patch(plan, top, left, plan.contrast / (1.0 + np.exp(-depth / 2.5)), None, np.asarray(depth > 0))
+    return _patch(plan, top, left, plan.contrast / (1.0 + np.exp(-depth / 2.5)), None, -depth)
 
 
 def _polar(plan: DefectPlan, reach: int) -> tuple[int, int, Float64, Float64]:
@@ -127,9 +128,11 @@ def _disc(distance: Float64, edge: Float64) -> Float64:
     return np.asarray(1.0 / (1.0 + np.exp(np.clip((distance - edge) / (0.6 * _EDGE_PX), -40, 40))))
 
 
-def _patch(plan: DefectPlan, top: int, left: int, light: Float64, cover: Float64 | None, mask: np.ndarray) -> Patch:
+def _patch(plan: DefectPlan, top: int, left: int, light: Float64, cover: Float64 | None, beyond_px: Float64) -> Patch:
+    """Return the patch; *beyond_px* is each pixel's distance to the outline, negative inside."""
     if plan.veil_px > 0:
         light = gaussian_filter(light, plan.veil_px)
         cover = None if cover is None else gaussian_filter(cover, plan.veil_px)
     covered: Float32 | None = None if cover is None else cover.astype(np.float32)
-    return Patch(top, left, light.astype(np.float32), covered, mask)
+    mask, body = np.asarray(beyond_px <= _HAND_PX), np.asarray(beyond_px <= 0)
+    return Patch(top, left, light.astype(np.float32), covered, mask, body)

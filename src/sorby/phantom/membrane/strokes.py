@@ -12,6 +12,8 @@ from sorby.phantom.membrane.surface import Float32, Float64, keyed
 _STEP = 0.6
 #: Below this share of its full strength a scratch is not marked: an annotator would not see it.
 _SEEN = 0.3
+#: How far from a scratch its contour is drawn by hand: .2 mm, as wide as a steady stroke of the pen on the screen.
+_HAND_PX = 6.0
 #: Rounds of stamping are cut to this many pixel values, to bound memory.
 _AT_ONCE = 2_000_000
 
@@ -32,6 +34,7 @@ class Canvas:
         shape = (int(np.ceil(y.max())) + margin + 1 - self.top, int(np.ceil(x.max())) + margin + 1 - self.left)
         self.light = np.zeros(shape, dtype=np.float32)
         self.mask = np.zeros(shape, dtype=bool)
+        self.body = np.zeros(shape, dtype=bool)
 
     def stroke(self, x: Float64, y: Float64, strength: Float64, sigma: Float64, target: Float32 | None = None) -> None:
         """Draw points with a Gaussian profile, brightest wins: *strength* grey levels, *sigma* pixels."""
@@ -47,8 +50,8 @@ class Canvas:
             keep = self._inside(row, column)
             np.maximum.at(into, (row * self.light.shape[1] + column)[keep], value[keep].astype(np.float32))
 
-    def mark(self, x: Float64, y: Float64, radius: float) -> None:
-        """Mark all pixels whose centre lies within *radius* of a point."""
+    def mark(self, x: Float64, y: Float64, radius: float, into: Bool) -> None:
+        """Mark in *into* all pixels whose centre lies within *radius* of a point."""
         reach = int(np.ceil(radius))
         offset_y, offset_x = (grid.ravel() for grid in np.mgrid[-reach : reach + 1, -reach : reach + 1])
         for part in _rounds(len(x), len(offset_x)):
@@ -56,7 +59,7 @@ class Canvas:
             column = np.rint(x[part] - self.left).astype(np.int64)[:, None] + offset_x
             away = (row + self.top - y[part, None]) ** 2 + (column + self.left - x[part, None]) ** 2
             keep = self._inside(row, column) & (away <= radius**2)
-            self.mask[row[keep], column[keep]] = True
+            into[row[keep], column[keep]] = True
 
     def _inside(self, row: np.ndarray, column: np.ndarray) -> Bool:
         height, width = self.light.shape
@@ -122,7 +125,7 @@ def draw_scratch(plan: DefectPlan, pixel_size_um: float) -> Patch:
     Returns
     -------
     Patch
-        Its mask is the visible line and about a pixel beside it; several components where it skips.
+        Its mask is drawn around the visible line; several components where it skips over more than its width.
     """
     rng = keyed(plan.seed, 21)
     length, width = plan.length_um / pixel_size_um, plan.width_um / pixel_size_um
@@ -132,12 +135,13 @@ def draw_scratch(plan: DefectPlan, pixel_size_um: float) -> Patch:
     pressure = np.clip(0.78 + 0.3 * slow, 0.0, 1.0) * _tapered(len(x), 0.12)
     canvas = Canvas(x, y, margin=int(2 * width) + 8)
     sigma = np.maximum(0.36 * width * (0.75 + 0.25 * pressure), 0.55)
-    canvas.stroke(x, y, plan.contrast * pressure * (0.85 + 0.15 * quick), sigma)
+    canvas.stroke(x, y, plan.contrast * pressure * (0.82 + 0.2 * quick).clip(0.2, 1.2), sigma)
     # Beside a furrow lies a thin shadow, on the side away from the lamp.
     shadow = np.zeros_like(canvas.light)
     canvas.stroke(x + 0.5 * width, y + 0.7 * width, 0.3 * plan.contrast * pressure, 0.8 * sigma, shadow)
     seen = pressure > _SEEN
-    canvas.mark(x[seen], y[seen], 0.5 * width + 1.0)
+    canvas.mark(x[seen], y[seen], max(0.5 * width, 0.7), canvas.body)
+    canvas.mark(x[seen], y[seen], 0.5 * width + _HAND_PX, canvas.mask)
     return _finished(canvas, canvas.light - np.where(canvas.light < 0.3 * plan.contrast, shadow, 0), plan)
 
 
@@ -170,11 +174,14 @@ def draw_scuff(plan: DefectPlan, pixel_size_um: float) -> Patch:
     x = np.concatenate([stroke[0] + centre_x[i] for i, stroke in enumerate(strokes)])
     y = np.concatenate([stroke[1] + centre_y[i] for i, stroke in enumerate(strokes)])
     strength = np.concatenate([force[i] * _tapered(len(stroke[0]), 0.3) for i, stroke in enumerate(strokes)])
+    # A rubbed surface is touched on its high places only.
+    strength *= (0.8 + 0.3 * wandering(len(strength), 8 / _STEP, rng)).clip(0.1, 1.2)
     canvas = Canvas(x, y, margin=12)
     canvas.stroke(x, y, plan.contrast * strength, 0.55 + 0.5 * strength)
     dense = _density(canvas, x, y, strength)
     light = canvas.light + np.float32(0.1 * plan.contrast) * np.minimum(dense / np.float32(dense.max()), 1.0)
     canvas.mask |= _drawn_around(dense, 0.16 * float(np.quantile(dense[dense > 0], 0.99)))
+    canvas.body |= canvas.mask
     return _finished(canvas, light, plan)
 
 
@@ -204,7 +211,8 @@ def draw_streak(plan: DefectPlan, pixel_size_um: float) -> Patch:
     strength = (0.8 + 0.2 * wandering(len(x), 150 / _STEP, rng)).clip(0.2, 1.0) * _tapered(len(x), 0.2)
     canvas = Canvas(x, y, margin=int(2 * width) + 6)
     canvas.stroke(x, y, plan.contrast * strength, np.full(len(x), max(0.4 * width, 0.6)))
-    canvas.mark(x, y, 0.5 * width + 1.0)
+    canvas.mark(x, y, max(0.5 * width, 0.7), canvas.body)
+    canvas.mark(x, y, 0.5 * width + _HAND_PX, canvas.mask)
     return _finished(canvas, canvas.light, plan)
 
 
@@ -220,11 +228,12 @@ def draw_fibre(plan: DefectPlan, pixel_size_um: float) -> Patch:
     canvas.stroke(x, y, plan.contrast * strength, sigma)
     shadow = np.zeros_like(canvas.light)
     canvas.stroke(x + 1.6, y + 2.0, 0.25 * plan.contrast * strength, sigma, shadow)
-    canvas.mark(x, y, 0.5 * width + 0.8)
+    canvas.mark(x, y, max(0.5 * width, 0.7), canvas.body)
+    canvas.mark(x, y, 0.5 * width + 2.0, canvas.mask)
     return _finished(canvas, np.where(canvas.light > 4.0, canvas.light, -shadow), plan)
 
 
 def _finished(canvas: Canvas, light: Float32, plan: DefectPlan) -> Patch:
     """Return the patch; a membrane tacked over it afterwards blurs it."""
     seen = gaussian_filter(light, plan.veil_px, truncate=3.0) if plan.veil_px > 0 else light
-    return Patch(canvas.top, canvas.left, np.asarray(seen, dtype=np.float32), None, canvas.mask)
+    return Patch(canvas.top, canvas.left, np.asarray(seen, dtype=np.float32), None, canvas.mask, canvas.body)
