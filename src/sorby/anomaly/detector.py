@@ -15,7 +15,7 @@ from torch import nn
 from sorby.anomaly.embedding import Embedding, Levels
 from sorby.anomaly.memory import GaussianMemory, PatchMemory, new_memory
 from sorby.anomaly.recipe import AnomalyRecipe
-from sorby.anomaly.smoothing import GridBlur, at_pixels, smooth_pixels
+from sorby.anomaly.smoothing import at_pixels, smooth_grid, smooth_pixels
 from sorby.anomaly.thresholds import Threshold
 from sorby.anomaly.views import View, ViewStack, each_view
 from sorby.backbone.architecture import Backbone, to_onnx
@@ -30,26 +30,26 @@ Progress = Callable[[int], None]
 
 
 class MapGraph(nn.Module):
-    """uint8 images (N, H, W, C) to maps (N, h, w) on the feature grid: backbone, distance, smoothing, one graph.
+    """uint8 images (N, H, W, C) to distance maps (N, h, w) on the feature grid: backbone and distance, one graph.
+
+    Smoothing stays outside: a graph in bfloat16 gives distances to about three digits, and maxima of smoothed maps
+    would tie; averaged in float32 they do not.
 
     Parameters
     ----------
     embedding : Embedding
     density : nn.Module
         Levels to distances, see `sorby.anomaly.mahalanobis_maps` and `sorby.anomaly.memory_bank`.
-    sigma_cells : float
-        Of the smoothing on the grid; 0 for none.
     """
 
-    def __init__(self, embedding: Embedding, density: nn.Module, sigma_cells: float) -> None:
+    def __init__(self, embedding: Embedding, density: nn.Module) -> None:
         super().__init__()
         self.embedding = embedding
         self.density = density
-        self.blur = GridBlur(sigma_cells)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the maps."""
-        found: torch.Tensor = self.blur(self.density(self.embedding(images)))
+        found: torch.Tensor = self.density(self.embedding(images))
         return found
 
 
@@ -145,13 +145,12 @@ class Detector:
 
     @property
     def sigma_cells(self) -> float:
-        """Smoothing that is part of the graph, in cells."""
-        smoothing = self.recipe.smoothing
-        return smoothing.sigma_px / self.stride if smoothing.kind == "grid" else 0.0
+        """Standard deviation of the smoothing on the grid, in cells."""
+        return self.recipe.smoothing.sigma_px / self.stride
 
     def graph(self, density: nn.Module | None = None) -> MapGraph:
         """Return the graph from pixels to maps, with the fitted density or another one."""
-        return MapGraph(self.embedding, density or self.filled().density(self.embedding), self.sigma_cells).eval()
+        return MapGraph(self.embedding, density or self.filled().density(self.embedding)).eval()
 
     def filled(self) -> GaussianMemory | PatchMemory:
         """Return the memory.
@@ -202,6 +201,10 @@ class Detector:
             return TorchRuntime(graph(), device="cuda", precision=precision)
         image = self.recipe.image
         return OpenVINORuntime(onnx(), (image.height, image.width, image.channels), precision=precision)
+
+    def take_graph(self, onnx: bytes) -> None:
+        """Run this graph, which was exported from the same memory, instead of making it anew."""
+        self._runtime, self._onnx = None, onnx
 
     def changed(self) -> None:
         """Forget the graphs made from the memory as it was."""
@@ -313,12 +316,12 @@ class Detector:
             if progress is not None:
                 progress(1)
 
-    def finished(self, maps: Array) -> Array:
-        """Apply what smoothing is left to do outside the graph."""
+    def finished(self, distances: Array) -> Array:
+        """Return smoothed maps of distances (V, h, w): (V, h, w), or (V, H, W) where smoothing is in pixels."""
         smoothing, image = self.recipe.smoothing, self.recipe.image
         if smoothing.kind == "grid":
-            return maps
-        return smooth_pixels(maps, (image.height, image.width), smoothing.sigma_px)
+            return smooth_grid(distances, self.sigma_cells)
+        return smooth_pixels(distances, (image.height, image.width), smoothing.sigma_px)
 
     def in_pixels(self, maps: Array) -> Array:
         """Return maps (V, h, w) in the network's pixels (V, H, W), for showing and for pixel scores."""
@@ -334,7 +337,7 @@ def _turn(pixels: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(np.flip(base, axes)) if axes else np.ascontiguousarray(base)
 
 
-def density_facts(recipe: AnomalyRecipe) -> str:
+def score_meaning(recipe: AnomalyRecipe) -> str:
     """Say in words what a score is."""
     kind = recipe.density.kind
     if kind == "nearest":
@@ -346,7 +349,7 @@ def density_facts(recipe: AnomalyRecipe) -> str:
     )
 
 
-def facts(recipe: AnomalyRecipe, backbone: Backbone) -> dict[str, Any]:
+def backbone_facts(recipe: AnomalyRecipe, backbone: Backbone) -> dict[str, Any]:
     """Return what a bundle says about the network."""
     return {
         "name": backbone.name,
@@ -355,6 +358,6 @@ def facts(recipe: AnomalyRecipe, backbone: Backbone) -> dict[str, Any]:
         "weights": backbone.source.kind,
         "weights_detail": backbone.source.detail,
         "weights_sha256": backbone.source.sha256,
-        "stages": recipe.backbone.stages,
-        "blocks": recipe.backbone.blocks,
+        "stages": None if recipe.backbone.stages is None else list(recipe.backbone.stages),
+        "blocks": None if recipe.backbone.blocks is None else list(recipe.backbone.blocks),
     }

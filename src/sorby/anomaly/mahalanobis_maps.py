@@ -60,7 +60,11 @@ class PositionGaussians(nn.Module):
 
     def forward(self, levels: Levels) -> torch.Tensor:
         """Return the distances."""
-        centred = self.assemble(levels) - self.mean
+        return self.of_vectors(self.assemble(levels))
+
+    def of_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the distances of assembled vectors (N, D, h, w)."""
+        centred = vectors - self.mean
         whitened = torch.matmul(centred.flatten(2).permute(2, 0, 1), self.whiten) + self.rest
         squared = whitened.square().sum(2)
         return squared.sqrt().transpose(0, 1).reshape(-1, *self.size)
@@ -92,9 +96,8 @@ class PooledGaussian(nn.Module):
         self.summed = embedding.summed
         self.assemble = embedding.assemble
         mean, covariance = sums.mean()[0], sums.covariance()
-        if self.summed:
-            self._fold_projection(mean, whitening(covariance, epsilon)[0])
-        else:
+        self._fold_whole(mean, whitening(covariance, epsilon)[0])
+        if not self.summed:
             self._fold_chain(embedding.channels, mean, covariance, epsilon)
 
     def _fold_chain(
@@ -115,8 +118,8 @@ class PooledGaussian(nn.Module):
                 block = whiten[at[k]][:, at[j]].float()
                 self.register_buffer(f"whiten_{k}_{j}", block[:, :, None, None].contiguous(), persistent=False)
 
-    def _fold_projection(self, mean: torch.Tensor, whiten: torch.Tensor) -> None:
-        """Keep one whitening for the sum of the levels."""
+    def _fold_whole(self, mean: torch.Tensor, whiten: torch.Tensor) -> None:
+        """Lay the whitening of assembled vectors down as one 1 x 1 convolution."""
         rounded = _in_bfloat16(mean)
         self.register_buffer("mean", rounded.float().view(1, -1, 1, 1), persistent=False)
         self.register_buffer("rest", (whiten @ (rounded - mean)).float(), persistent=False)
@@ -127,7 +130,14 @@ class PooledGaussian(nn.Module):
 
     def forward(self, levels: Levels) -> torch.Tensor:
         """Return the distances."""
-        return (self._of_sum(levels) if self.summed else self._of_chain(levels)).sqrt()[:, 0]
+        if self.summed:  # mixtures of all levels have no coarser part to begin with
+            return self.of_vectors(self.assemble(levels))
+        return self._of_chain(levels).sqrt()[:, 0]
+
+    def of_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the distances of assembled vectors (N, D, h, w), whitened on the fine grid."""
+        centred = vectors - self.mean
+        return functional.conv2d(centred, self.whiten, self.rest).square().sum(1).sqrt()
 
     def _of_chain(self, levels: Levels) -> torch.Tensor:
         depth = len(levels)
@@ -145,8 +155,3 @@ class PooledGaussian(nn.Module):
             total = own if total is None else own + upsample(total, self.strides[k + 1] // self.strides[k])
         assert total is not None
         return total
-
-    def _of_sum(self, levels: Levels) -> torch.Tensor:
-        """Mixtures of all levels have no coarser part to begin with: they are whitened on the fine grid."""
-        centred = self.assemble(levels) - self.mean
-        return functional.conv2d(centred, self.whiten, self.rest).square().sum(1, keepdim=True)

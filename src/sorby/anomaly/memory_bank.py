@@ -145,7 +145,11 @@ class NearestPatches(nn.Module):
 
     def forward(self, levels: Levels) -> torch.Tensor:
         """Return the distances."""
-        centred = self.assemble(levels) - self.centre
+        return self.of_vectors(self.assemble(levels))
+
+    def of_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the distances of assembled vectors (N, D, h, w)."""
+        centred = vectors - self.centre
         count, _, height, width = centred.shape
         rows = centred.flatten(2).transpose(1, 2)
         own = rows.square().sum(2, keepdim=True)

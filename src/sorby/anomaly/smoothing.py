@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import gaussian_filter
-from torch import nn
 from torch.nn import functional
 
 Array = npt.NDArray[np.float32]
@@ -35,25 +33,11 @@ class Smoothing(BaseModel):
     sigma_px: float = Field(4.0, ge=0, le=64)
 
 
-class GridBlur(nn.Module):
-    """Smooth maps (N, h, w) by a separable Gaussian, cut off at three standard deviations, edges repeated."""
-
-    def __init__(self, sigma_cells: float) -> None:
-        super().__init__()
-        self.reach = max(1, math.ceil(3 * sigma_cells)) if sigma_cells > 0 else 0
-        if self.reach:
-            steps = torch.arange(-self.reach, self.reach + 1, dtype=torch.float64)
-            kernel = torch.exp(-0.5 * (steps / sigma_cells) ** 2)
-            self.register_buffer("kernel", (kernel / kernel.sum()).float(), persistent=False)
-            self.kernel: torch.Tensor
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return the smoothed maps."""
-        if not self.reach:
-            return maps
-        padded = functional.pad(maps[:, None], [self.reach] * 4, mode="replicate")
-        across = functional.conv2d(padded, self.kernel.view(1, 1, 1, -1))
-        return functional.conv2d(across, self.kernel.view(1, 1, -1, 1))[:, 0]
+def smooth_grid(maps: Array, sigma_cells: float) -> Array:
+    """Smooth maps (N, h, w) on their own grid by a separable Gaussian, cut off at three deviations, edges repeated."""
+    if sigma_cells == 0:
+        return maps
+    return np.asarray(gaussian_filter(maps, (0, sigma_cells, sigma_cells), mode="nearest", truncate=3.0), np.float32)
 
 
 def at_pixels(maps: Array, size: tuple[int, int]) -> Array:

@@ -24,6 +24,7 @@ COMMANDS = {
         "sorby.cli.inspect:inspect",
         "Verdicts for images: label, confidence, set, novelty, referral.",
     ),
+    "anomaly": ("sorby.cli.anomaly:anomaly", "Find what good images do not show: fit, score, evaluate, update."),
     "measure": ("sorby.cli.measure:measure", "Needle length and grain size of micrographs with a scale."),
     "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
     "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),

@@ -193,6 +193,41 @@ def _threshold_free(
     return found
 
 
+def image_auroc_estimate(
+    scores: npt.ArrayLike,
+    defective: npt.ArrayLike,
+    groups: npt.ArrayLike | None = None,
+    *,
+    weights: npt.ArrayLike | None = None,
+    seed: int = 0,
+    n_resamples: int = RESAMPLES,
+) -> Estimate:
+    """Return the area under the ROC curve of image scores, with its interval from resampling images or specimens.
+
+    Parameters
+    ----------
+    scores : array_like, shape (N,)
+        Larger means more anomalous.
+    defective : array_like of bool, shape (N,)
+    groups : array_like, shape (N,), optional
+        Specimen of each image; resampled whole.
+    weights : array_like, shape (N,), optional
+        An image of weight 2 counts twice.
+    seed, n_resamples : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit.
+    """
+    values, bad = np.asarray(scores, np.float64), np.asarray(defective, np.bool_)
+    times = np.ones(values.size) if weights is None else np.asarray(weights, np.float64)
+    index, n_groups = specimen_index(groups, values.size)
+    draw = _Draw(index, n_groups, seed, n_resamples)
+    return draw.estimate(image_auroc(values, bad, times), _resampled_image_auroc(values, bad, times, draw), values.size)
+
+
 def _resampled_image_auroc(
     scores: FloatArray, defective: npt.NDArray[np.bool_], weights: FloatArray, draw: _Draw
 ) -> FloatArray:

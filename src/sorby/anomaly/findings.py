@@ -1,0 +1,98 @@
+"""From the maps of an image's views to findings: where it is anomalous, how large, how strongly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import find_objects, label, maximum, zoom
+
+from sorby.anomaly.views import ViewStack
+
+Array = npt.NDArray[np.float32]
+_TOUCHING = np.ones((3, 3), dtype=bool)  # 8-connected
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A connected region at or above the threshold.
+
+    Attributes
+    ----------
+    x, y, w, h : float
+        Box in pixels of the image: left, top, width, height.
+    score : float
+        Largest value of the map inside.
+    area_px : float
+        Area in pixels of the image, counted in cells of the map.
+    """
+
+    x: float
+    y: float
+    w: float
+    h: float
+    score: float
+    area_px: float
+
+    def area_um2(self, pixel_size_um: float | None) -> float | None:
+        """Return the area in square micrometres, None where the scale is not known."""
+        return None if pixel_size_um is None else self.area_px * pixel_size_um**2
+
+
+@dataclass(frozen=True)
+class WholeMap:
+    """The maps of all views, put together.
+
+    Attributes
+    ----------
+    values : ndarray of float32, (rows, columns)
+        Where views overlap, the larger value; NaN where no view looked.
+    cell : (float, float)
+        Height and width of a cell in pixels of the image.
+    """
+
+    values: Array
+    cell: tuple[float, float]
+
+
+def put_together(maps: Array, stack: ViewStack) -> WholeMap:
+    """Lay the maps (V, h, w) of an image's views over the image.
+
+    A view lies at the nearest whole cell, so a tile that was shifted to the border may sit half a cell off.
+    """
+    boxes = stack.boxes
+    down, across = maps.shape[1:]
+    cell = (float(boxes[0, 2] - boxes[0, 0]) / down, float(boxes[0, 3] - boxes[0, 1]) / across)
+    rows = max(1, round(stack.size[0] / cell[0]))
+    columns = max(1, round(stack.size[1] / cell[1]))
+    values = np.full((rows, columns), np.nan, np.float32)
+    for each, (top, left, bottom, right) in zip(maps, boxes.tolist(), strict=True):
+        height = min(rows, max(1, round((bottom - top) / cell[0])))
+        width = min(columns, max(1, round((right - left) / cell[1])))
+        if each.shape != (height, width):
+            each = zoom(each, (height / each.shape[0], width / each.shape[1]), order=1)
+        first = min(max(0, round(top / cell[0])), rows - height), min(max(0, round(left / cell[1])), columns - width)
+        part = values[first[0] : first[0] + height, first[1] : first[1] + width]
+        np.fmax(part, each, out=part)
+    return WholeMap(values, cell)
+
+
+def find(whole: WholeMap, threshold: float) -> list[Finding]:
+    """Return the regions at or above the threshold, strongest first."""
+    above = whole.values >= threshold
+    regions, count = label(above, structure=_TOUCHING)
+    if not count:
+        return []
+    numbers = np.arange(1, count + 1)
+    strongest = maximum(whole.values, regions, numbers)
+    sizes = np.bincount(regions.ravel())[1:]
+    high, wide = whole.cell
+    found = [
+        Finding(
+            columns.start * wide, rows.start * high, (columns.stop - columns.start) * wide,
+            (rows.stop - rows.start) * high, float(score), float(size) * high * wide,
+        )
+        for (rows, columns), score, size in zip(find_objects(regions), strongest, sizes, strict=True)
+    ]  # fmt: skip
+    return sorted(found, key=lambda each: -each.score)
