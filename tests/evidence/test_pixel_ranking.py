@@ -7,10 +7,12 @@ from sorby.evidence import (
     best_f1_threshold,
     defective_images,
     image_auroc,
+    image_roc,
     image_scores,
     pixel_auroc,
     pixel_average_precision,
     pro_auc,
+    rank_pixels,
 )
 
 
@@ -102,6 +104,17 @@ def test_the_score_of_an_image_is_the_maximum_of_its_map(rng):
     truth = [m.any() for m in masks]
     expected = sk.roc_auc_score(truth, [m.max() for m in maps])
     assert image_auroc(image_scores(maps), defective_images(masks)) == pytest.approx(expected)
+
+
+def test_the_trapezia_under_the_curves_are_the_areas(rng):
+    maps, masks = maps_and_masks(rng, 10)
+    fpr, tpr = rank_pixels(maps, masks).roc()
+    assert np.trapezoid(tpr, fpr) == pytest.approx(pixel_auroc(maps, masks), abs=1e-12)
+    scores, defective = np.round(image_scores(maps) / 4), defective_images(masks)
+    fpr, tpr = image_roc(scores, defective)
+    assert np.trapezoid(tpr, fpr) == pytest.approx(image_auroc(scores, defective), abs=1e-12)
+    assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
+    assert image_roc([1.0, 2.0], [True, True])[0].size == 0
 
 
 def test_a_stack_of_maps_is_as_good_as_a_list(rng):

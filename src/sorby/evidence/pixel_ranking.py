@@ -60,6 +60,20 @@ class PixelRanking:
         beaten = self.n_good - 0.5 * (self.good_above + self.good_from)
         return float((self.defect * beaten).sum() / (self.n_defect * self.n_good))
 
+    def roc(self) -> tuple[FloatArray, FloatArray]:
+        """Return the corners of the ROC curve of all pixels, from (0, 0) to (1, 1); empty where it is undefined.
+
+        Returns
+        -------
+        false_positive_rate, true_positive_rate : ndarray of float64, shape (2 U + 2,)
+        """
+        if not self.defined:
+            return np.zeros(0), np.zeros(0)
+        found = np.concatenate([[0.0], np.cumsum(self.defect)]) / self.n_defect
+        false = np.stack([self.good_above, self.good_from], axis=1).ravel() / self.n_good
+        true = np.stack([found[:-1], found[1:]], axis=1).ravel()
+        return np.concatenate([[0.0], false, [1.0]]), np.concatenate([[0.0], true, [1.0]])
+
     def average_precision(self) -> float:
         """Precision summed over the steps in recall (no interpolation); NaN without defect pixels."""
         if not self.n_defect:
@@ -291,3 +305,23 @@ def image_auroc(scores: npt.ArrayLike, defective: npt.ArrayLike, weights: npt.Ar
         return float("nan")
     ranked, bad = counted[order], truth[order]
     return float(auc_from_counts(np.add.reduceat(ranked * bad, starts), np.add.reduceat(ranked * ~bad, starts)))
+
+
+def image_roc(scores: npt.ArrayLike, defective: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """ROC curve over images, one corner for each distinct score.
+
+    Parameters
+    ----------
+    scores : array_like, shape (N,)
+    defective : array_like of bool, shape (N,)
+
+    Returns
+    -------
+    false_positive_rate, true_positive_rate : ndarray of float64, shape (T + 1,)
+        From (0, 0) to (1, 1); empty if one kind of image is missing.
+    """
+    positives, negatives = counts_by_threshold(defective, scores)
+    if not (positives.sum() and negatives.sum()):
+        return np.zeros(0), np.zeros(0)
+    false, true = np.cumsum(negatives) / negatives.sum(), np.cumsum(positives) / positives.sum()
+    return np.concatenate([[0.0], false]), np.concatenate([[0.0], true])
