@@ -1,4 +1,4 @@
-"""What speed a line needs: from sheet, pixel size, tile and web speed to milliseconds a tile and megapixels a second."""
+"""What speed a line needs: from sheet, pixel size, tile and web speed to time per tile and pixels per second."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def evident_width(pixels: GreyStrip) -> int | None:
     int or None
         The width found; None where the stated one fits or nothing can be told.
     """
-    width = pixels.shape[1]
+    width = int(pixels.shape[1])
     lines = pixels[:_PROBE_LINES].astype(np.float64)
     stream = (lines - lines.mean()).ravel()
     if pixels.shape[0] < 8 or not stream.any():

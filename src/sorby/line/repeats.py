@@ -42,9 +42,12 @@ class RepeatSearch:
     least_period_mm, most_period_mm : float
         Circumferences of rollers there may be.
     least : int
-        Recurrences needed.
+        Recurrences needed, three or more.
     p_value : float
         Larger chances are not reported.
+    resolution_mm : float
+        Positions are known to this step only (a cell of the map); the interval of a period is at least what this
+        rounding alone would give.
     """
 
     along_tolerance_mm: float = 2.0
@@ -53,6 +56,7 @@ class RepeatSearch:
     most_period_mm: float = 4000.0
     least: int = 4
     p_value: float = 0.01
+    resolution_mm: float = 0.0
 
     def as_dict(self) -> dict[str, float | int]:
         """Return a JSON object."""
@@ -229,7 +233,8 @@ def _describe(
 ) -> Repeat:
     fit = stats.linregress(slots, x[hits])
     period, n = float(fit.slope), len(hits)
-    margin = float(stats.t.ppf(0.975, n - 2) * fit.stderr) if n > 2 else float("inf")
+    rounding = search.resolution_mm / np.sqrt(12 * np.var(slots) * n)
+    margin = float(stats.t.ppf(0.975, n - 2) * max(fit.stderr, rounding))
     span = float(x[hits[-1]] - x[hits[0]])
     inside = int(np.count_nonzero((x >= x[hits[0]]) & (x <= x[hits[-1]])))
     q = 1 - np.exp(-2 * search.along_tolerance_mm * inside / span)

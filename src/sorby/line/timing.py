@@ -85,7 +85,7 @@ def fit_timing(n: Sequence[float], seconds: Sequence[float]) -> TimingModel:
     tiles, times = np.asarray(n, np.float64), np.asarray(seconds, np.float64)
     if len(tiles) != len(times):
         raise InputError(f"{len(tiles)} numbers of tiles, but {len(times)} times", "give one time for each number")
-    if len(tiles) and not (tiles > 0).all() or not (times > 0).all():
+    if (tiles <= 0).any() or (times <= 0).any():
         raise InputError("a measured number of tiles or time is not above zero", "leave it out")
     if len(np.unique(tiles)) < 2:
         raise InputError("a fixed and a linear part need times of at least two numbers of tiles", "measure another")
@@ -114,9 +114,9 @@ def difference_note(n: float, n_test: float, t_test_s: float, model: TimingModel
     proportion, modelled = proportional_s(n, n_test, t_test_s), model.predict(n)
     if abs(proportion / modelled - 1) < _PROPORTION_TOLD_APART:
         return ""
-    much = "more" if proportion > modelled else "less"
+    share = f"{abs(proportion / modelled - 1):.0%} {'more' if proportion > modelled else 'less'}"
     return (
-        f"the proportion from {n_test:g} tiles gives {proportion:.1f} s for {n:g}, {abs(proportion / modelled - 1):.0%} "
-        f"{much} than the fitted {modelled:.1f} s: it takes the {model.fixed_s:.2f} s that do not grow with the number "
-        "of tiles for a part of each tile"
+        f"the proportion from {n_test:g} tiles gives {proportion:.1f} s for {n:g}, {share} than the fitted "
+        f"{modelled:.1f} s: it takes the {model.fixed_s:.2f} s that do not grow with the number of tiles for a part of "
+        "each tile"
     )
