@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -22,7 +23,7 @@ def _trace(scores: Scores, cuts: list[int], stride: int = 4, piece: int = 10**9,
     tracer = RegionTracer(stride, 0.5, piece)
     found: list[Region] = []
     edges = [0, *sorted({c for c in cuts if 0 < c < len(scores)}), len(scores)]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in itertools.pairwise(edges):
         found += tracer.add(scores[a:b], a * stride, joins=a > 0)
         if reload:
             state = json.loads(json.dumps(tracer.state(), allow_nan=False))
@@ -121,7 +122,7 @@ def test_length_width_and_orientation_of_a_turned_bar(angle: int) -> None:
     cells = image.reshape(150, 2, 150, 2).max(axis=(1, 3))
     (region,) = _trace(cells, [40, 75], stride=stride)
     found = smallest_rectangle(region.extents_mm)
-    # A cell counts when a corner of it is touched, which adds up to two cells' diagonals; directions are 2 degrees apart.
+    # A cell counts when a corner of it is touched: up to two diagonals more. Directions are 2 degrees apart.
     assert found[0] == pytest.approx(length, abs=2 * stride * 1.42 + length * np.sin(np.radians(1)))
     assert found[1] == pytest.approx(width, abs=2 * stride * 1.42 + length * np.sin(np.radians(1)))
     assert (found[2] - angle + 90) % 180 - 90 == pytest.approx(0, abs=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,7 +32,7 @@ def _strips(items: list[Item], rows: int = 96, margin: int = 16) -> tuple[list[S
 def test_cores_give_the_web_back_whatever_the_height_of_blocks(heights: list[int]) -> None:
     whole = web(sum(heights), 32)
     cuts = np.cumsum([0, *heights])
-    strips, end = _strips([_block(whole[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+    strips, end = _strips([_block(whole[a:b]) for a, b in itertools.pairwise(cuts)])
     assert np.array_equal(np.concatenate([strip.core for strip in strips]), whole)
     assert [strip.core_row for strip in strips[1:]] == [strip.end_row for strip in strips[:-1]]
     assert end.row == len(whole)
@@ -41,7 +43,7 @@ def test_cores_give_the_web_back_whatever_the_height_of_blocks(heights: list[int
 def test_what_the_detector_sees_is_the_web_with_its_ends_mirrored(heights: list[int]) -> None:
     whole = web(sum(heights), 32)
     cuts = np.cumsum([0, *heights])
-    strips, _ = _strips([_block(whole[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+    strips, _ = _strips([_block(whole[a:b]) for a, b in itertools.pairwise(cuts)])
     lane, window = one_lane(32)[0], Window(0, (0, 32))
     for strip in strips[:-2]:  # those that do not touch the end see real lines below
         seen = cut(strip, lane, window, 96, 32, 16)
@@ -87,7 +89,7 @@ def test_incidents_carry_their_line_of_the_web() -> None:
 def test_a_bookmark_makes_the_same_strips_again(heights: list[int], which: int) -> None:
     whole = web(sum(heights), 16)
     cuts = np.cumsum([0, *heights])
-    items: list[Item] = [_block(whole[a:b], i) for i, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True))]
+    items: list[Item] = [_block(whole[a:b], i) for i, (a, b) in enumerate(itertools.pairwise(cuts))]
     items.insert(4, LostLines(20, "lost", "test", 4))
     items[5:] = [LineBlock(i.pixels, i.lanes, i.origin, i.cursor + 1) for i in items[5:] if isinstance(i, LineBlock)]
     strips, _ = _strips(items)
@@ -103,7 +105,9 @@ def test_a_bookmark_makes_the_same_strips_again(heights: list[int], which: int) 
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(made, expected, strict=True))
 
 
-@given(st.integers(1, 3000), st.sampled_from([160, 256, 512]), st.sampled_from([0, 16, 32]), st.sampled_from([4, 8, 16]))
+@given(
+    st.integers(1, 3000), st.sampled_from([160, 256, 512]), st.sampled_from([0, 16, 32]), st.sampled_from([4, 8, 16])
+)
 def test_windows_tile_the_lane_and_lie_on_the_grid_of_cells(width: int, scorer: int, margin: int, stride: int) -> None:
     found = windows(width, scorer, margin, stride)
     assert [each.keep[0] for each in found] == [0, *(each.keep[1] for each in found[:-1])]

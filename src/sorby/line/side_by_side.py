@@ -36,18 +36,23 @@ class Camera:
     along_px: int = 0
 
 
+_ENDED = "ended"
+
+
 class _Reading:
     """The item that one lane is at, and how much of it has been used."""
 
     def __init__(self, camera: Camera, number: int, cursor: Any) -> None:
         self.number, self.camera = number, camera
-        at, used = (None, camera.along_px) if cursor is None else (cursor[0], int(cursor[1]))
-        self._items = camera.source.items(at)
         self.item: Item | None = None
         self.used = 0
         self.told: list[Incident] = []
         self.rewindable = True
-        self._take(used, told=cursor is not None)
+        if cursor == _ENDED:
+            return
+        at, used = (None, camera.along_px) if cursor is None else (cursor[0], int(cursor[1]))
+        self._items = camera.source.items(at)
+        self._take(used, told=cursor is not None and used > 0)
 
     def _take(self, skip: int, *, told: bool) -> None:
         """Go on to the item that holds the line *skip* lines ahead."""
@@ -78,9 +83,11 @@ class _Reading:
 
     @property
     def cursor(self) -> Any:
-        return None if self.item is None or not self.rewindable else [self.item.cursor, self.used]
+        """Where to take the lane up."""
+        return _ENDED if self.item is None else [self.item.cursor, self.used]
 
     def advance(self, rows: int) -> None:
+        """Use *rows* lines."""
         if self.item is None:
             return
         self.used += rows
@@ -138,35 +145,40 @@ class SideBySide:
             _Reading(camera, number, None if cursor is None else cursor["lanes"][number])
             for number, camera in enumerate(self._cameras)
         ]
-        ended = set() if cursor is None else set(cursor["ended"])
-        if cursor is not None:
-            for number in ended:
-                lanes[number].item = None
+        # Losses and ends that have been passed on; a cursor keeps them, so that they are not told twice.
+        told: set[int] = set() if cursor is None else set(cursor["told"])
         while any(lane.item is not None for lane in lanes):
-            here = self._cursor(lanes, ended)
             for lane in lanes:
-                if lane.item is None and lane.number not in ended:
-                    ended.add(lane.number)
-                    yield LostLines(
-                        None, f"lane {lane.number} ended before the others", "", here, lane.number, advances=False
-                    )
-                if isinstance(lane.item, LostLines) and lane.used == 0:
-                    yield replace(lane.item, lane=lane.number, cursor=here, advances=False)
-                    if lane.item.rows is None:
+                if lane.number in told:
+                    continue
+                loss = self._loss(lane)
+                if loss is not None:
+                    yield replace(loss, cursor=self._cursor(lanes, told), lane=lane.number, advances=False)
+                    told.add(lane.number)
+                    if lane.item is not None and lane.item.rows is None:
                         lane.advance(0)
+                        told.discard(lane.number)
             rows = min((lane.left for lane in lanes if lane.left), default=0)
             if rows == 0:
                 continue
-            yield self._together(lanes, rows, here)
+            yield self._together(lanes, rows, self._cursor(lanes, told))
             for lane in lanes:
                 lane.advance(rows)
+                if lane.item is not None and lane.used == 0:
+                    told.discard(lane.number)
 
     @staticmethod
-    def _cursor(lanes: Sequence[_Reading], ended: set[int]) -> Any:
+    def _loss(lane: _Reading) -> LostLines | None:
+        """Return what is to be told before this lane's next line."""
+        if lane.item is None:
+            return LostLines(None, f"lane {lane.number} ended before the others", "")
+        return lane.item if isinstance(lane.item, LostLines) else None
+
+    @staticmethod
+    def _cursor(lanes: Sequence[_Reading], told: set[int]) -> Any:
         if not all(lane.rewindable for lane in lanes):
             return None
-        gone = sorted(ended | {lane.number for lane in lanes if lane.item is None})
-        return {"lanes": [lane.cursor for lane in lanes], "ended": gone}
+        return {"lanes": [lane.cursor for lane in lanes], "told": sorted(told)}
 
     @staticmethod
     def _together(lanes: Sequence[_Reading], rows: int, cursor: Any) -> Item:
