@@ -273,7 +273,7 @@ class Detector:
         source = each_view(paths, self.recipe.image, self.recipe.views)
         turned = ((view, turn) for view in source for turn in range(self.turns))
         collected: list[torch.Tensor] = []
-        for (view, turn), outcome in stream(turned, lambda item: _turn(item[0].pixels(), item[1]), runtime):
+        for (view, turn), outcome in stream(turned, lambda item: turned(item[0].pixels(), item[1]), runtime):
             if isinstance(outcome, SorbyError):
                 if turn == 0:
                     yield view.image, outcome
@@ -330,7 +330,7 @@ class Detector:
         return maps if maps.shape[1:] == size else at_pixels(maps, size)
 
 
-def _turn(pixels: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
+def turned(pixels: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
     """Return one of the flips (0-3) and transposed flips (4-7) of pixels (H, W, C)."""
     base = pixels if turn < 4 else pixels.swapaxes(0, 1)
     axes = {0: (), 1: (0,), 2: (1,), 3: (0, 1)}[turn % 4]
