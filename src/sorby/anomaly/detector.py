@@ -16,6 +16,7 @@ from sorby.anomaly.embedding import Embedding, Levels
 from sorby.anomaly.memory import GaussianMemory, PatchMemory, new_memory
 from sorby.anomaly.recipe import AnomalyRecipe
 from sorby.anomaly.smoothing import at_pixels, smooth_grid, smooth_pixels
+from sorby.anomaly.strip_scorer import StripScorer
 from sorby.anomaly.thresholds import Threshold
 from sorby.anomaly.views import View, ViewStack, each_view
 from sorby.backbone.architecture import Backbone, to_onnx
@@ -148,6 +149,39 @@ class Detector:
         """Standard deviation of the smoothing on the grid, in cells."""
         return self.recipe.smoothing.sigma_px / self.stride
 
+    @property
+    def margin_cells(self) -> int:
+        """Cells around a view's map that are not judged."""
+        return self.recipe.views.margin_px // self.stride
+
+    def strip_scorer(self, width: int, *, rows: int = 512, precision: Precision = "auto") -> StripScorer:
+        """Return the detector compiled for strips of a web, see `sorby.anomaly.strip_scorer.StripScorer`.
+
+        Raises
+        ------
+        InputError
+            The density knows places, so it cannot move along a web; or there is no threshold.
+        """
+        if self.recipe.density.kind == "position":
+            raise InputError(
+                "a detector of density.kind=position knows places and cannot judge a moving web",
+                "fit it with --recipe web (density.kind=pooled)",
+            )
+        if self.recipe.smoothing.kind != "grid":
+            raise InputError("strips are smoothed on the grid", "fit with smoothing.kind=grid")
+        if self.threshold is None:
+            raise InputError("the detector has no threshold", "fit it again")
+        margin = max(self.recipe.views.margin_px, 16) if self.recipe.views.kind == "tiles" else 16
+        return StripScorer(
+            self.graph(), width, rows=rows, stride=self.stride, margin_px=-(-margin // 16) * 16,
+            sigma_cells=self.sigma_cells, threshold=self.threshold.value, precision=self._precision(precision),
+        )  # fmt: skip
+
+    def judged(self, maps: Any) -> Any:
+        """Return maps (..., h, w) without the margins."""
+        m = self.margin_cells
+        return maps[..., m:-m, m:-m] if m else maps
+
     def graph(self, density: nn.Module | None = None) -> MapGraph:
         """Return the graph from pixels to maps, with the fitted density or another one."""
         return MapGraph(self.embedding, density or self.filled().density(self.embedding)).eval()
@@ -271,15 +305,15 @@ class Detector:
         """Yield each image's vectors (V, D, h, w), augmented views included, in the order given."""
         runtime = self.level_runtime(device)
         source = each_view(paths, self.recipe.image, self.recipe.views)
-        turned = ((view, turn) for view in source for turn in range(self.turns))
+        shown = ((view, turn) for view in source for turn in range(self.turns))
         collected: list[torch.Tensor] = []
-        for (view, turn), outcome in stream(turned, lambda item: turned(item[0].pixels(), item[1]), runtime):
+        for (view, turn), outcome in stream(shown, lambda item: turned(item[0].pixels(), item[1]), runtime):
             if isinstance(outcome, SorbyError):
                 if turn == 0:
                     yield view.image, outcome
                 continue
             levels: Levels = [torch.from_numpy(level)[None] for level in outcome]
-            collected.append(self.embedding.assemble(levels))
+            collected.append(self.judged(self.embedding.assemble(levels)))
             if view.number == view.count - 1 and turn == self.turns - 1:
                 yield view.image, torch.cat(collected)
                 collected = []
@@ -311,7 +345,7 @@ class Detector:
                 if view.number < view.count - 1:
                     continue
                 assert isinstance(view.stack, ViewStack)
-                yield view.image, ImageMaps(path, self.finished(np.stack(collected)), view.stack)
+                yield view.image, ImageMaps(path, self.judged(self.finished(np.stack(collected))), view.stack)
                 collected = []
             if progress is not None:
                 progress(1)
@@ -325,9 +359,14 @@ class Detector:
 
     def in_pixels(self, maps: Array) -> Array:
         """Return maps (V, h, w) in the network's pixels (V, H, W), for showing and for pixel scores."""
-        image = self.recipe.image
-        size = (image.height, image.width)
+        size = self.judged_size
         return maps if maps.shape[1:] == size else at_pixels(maps, size)
+
+    @property
+    def judged_size(self) -> tuple[int, int]:
+        """Height and width in the network's pixels of what is judged of a view."""
+        image, margin = self.recipe.image, 2 * self.margin_cells * self.stride
+        return image.height - margin, image.width - margin
 
 
 def turned(pixels: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:

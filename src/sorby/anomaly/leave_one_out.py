@@ -68,7 +68,7 @@ def leave_one_out_scores(
         # The first of an image's turns is the image as it is.
         own = vectors.reshape(-1, detector.turns, *vectors.shape[1:])[:, 0]
         distances = _refitted(detector, vectors, own, numbers[k]) if exact is None else exact.distances(own)
-        maps = detector.finished(distances.numpy())
+        maps = detector.finished(distances.numpy())  # vectors come without margins
         yield np.asarray(maps.reshape(len(maps), -1).max(1), np.float64)
         if progress is not None:
             progress(1)

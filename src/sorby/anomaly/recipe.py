@@ -126,6 +126,11 @@ class AnomalyRecipe(Section):
     def _fits(self) -> AnomalyRecipe:
         if self.augment == "turns" and self.image.height != self.image.width:
             raise ValueError("augment=turns turns images by a quarter and needs image.height = image.width")
+        if self.views.kind == "tiles" and self.views.margin_px:
+            if self.density.kind == "position":
+                raise ValueError("views.margin_px is for densities that do not depend on the place")
+            if (self.image.height, self.image.width) != (self.views.tile_px, self.views.tile_px):
+                raise ValueError("views.margin_px needs image.height = image.width = views.tile_px")
         if self.image.region == "auto" and self.views.kind != "whole":
             raise ValueError("image.region=auto needs views.kind=whole")
         return self

@@ -33,6 +33,9 @@ class Views(BaseModel):
         Of the grid; 6c x 3c in Yan et al. (2023), c = 1, 3, 5.
     tile_px, overlap_px : int
         Of the tiles.
+    margin_px : int
+        Of ``tiles``: a frame of this width around every tile is looked at but not judged, since features there lean
+        on the network's padding. Tiles then overlap by two frames more, and the image is mirrored outwards by one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,15 +45,23 @@ class Views(BaseModel):
     columns: int = Field(3, ge=1, le=1000)
     tile_px: int = Field(224, ge=16, le=4096)
     overlap_px: int = Field(0, ge=0, le=2048)
+    margin_px: int = Field(0, ge=0, le=1024)
 
     @model_validator(mode="after")
     def _overlap(self) -> Views:
-        if self.overlap_px * 2 > self.tile_px:
-            raise ValueError("overlap_px may be half of tile_px at most")
+        if 2 * self.overlap_px > self.tile_px - 2 * self.margin_px:
+            raise ValueError("overlap_px may be half of tile_px without its margins at most")
+        if self.margin_px and self.kind != "tiles":
+            raise ValueError("margin_px belongs to kind=tiles")
         return self
 
+    @property
+    def inner_px(self) -> int:
+        """Edge of what is judged of a tile."""
+        return self.tile_px - 2 * self.margin_px
+
     def boxes(self, height: int, width: int) -> Boxes:
-        """Return ``top, left, bottom, right`` (V, 4) of the views of an image.
+        """Return ``top, left, bottom, right`` (V, 4) of the views of an image, without their margins.
 
         Raises
         ------
@@ -63,11 +74,11 @@ class Views(BaseModel):
             if height < self.rows or width < self.columns:
                 raise ImageError(f"an image of {height} x {width} px has no grid of {self.rows} x {self.columns}")
             return Tiler.fixed_grid(self.rows, self.columns).plan(height, width).boxes
-        if min(height, width) < self.tile_px:
+        if min(height, width) < max(self.inner_px, self.margin_px + 1):
             raise ImageError(
-                f"an image of {height} x {width} px holds no tile of {self.tile_px} px", "use views.kind=whole"
+                f"an image of {height} x {width} px holds no tile of {self.inner_px} px", "use views.kind=whole"
             )
-        return Tiler.fixed_pixels(self.tile_px, self.tile_px, overlap=self.overlap_px).plan(height, width).boxes
+        return Tiler.fixed_pixels(self.inner_px, self.inner_px, overlap=self.overlap_px).plan(height, width).boxes
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class ViewStack:
     ----------
     pixels : ndarray of uint8, (V, H, W, C)
     boxes : ndarray of int, (V, 4)
-        ``top, left, bottom, right`` in pixels of the image.
+        ``top, left, bottom, right`` of what is judged, in pixels of the image.
     size : (int, int)
         Height and width of the image.
     pixel_size_um : float or None
@@ -113,9 +124,12 @@ def read_views(path: Path | str, preprocessing: Preprocessing, views: Views) -> 
     # Depth is decided on the whole image: parts stretched one by one could not be compared.
     byte = to_uint8(micrograph.pixels, rule=preprocessing.intensity, low=preprocessing.low, high=preprocessing.high)
     byte = to_grey(byte) if preprocessing.colour == "grey" else to_rgb(byte)
+    margin = views.margin_px
+    if margin:
+        byte = np.pad(byte, [(margin, margin), (margin, margin)] + [(0, 0)] * (byte.ndim - 2), mode="reflect")
     stack = np.empty((len(boxes), preprocessing.height, preprocessing.width, preprocessing.channels), np.uint8)
     for k, (top, left, bottom, right) in enumerate(boxes.tolist()):
-        stack[k] = preprocessing.prepare(byte[top:bottom, left:right])
+        stack[k] = preprocessing.prepare(byte[top : bottom + 2 * margin, left : right + 2 * margin])
     return ViewStack(stack, boxes, size, scale)
 
 

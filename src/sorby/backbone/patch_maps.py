@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -44,6 +46,7 @@ class PatchMaps(nn.Module):
             raise InputError("either stages or blocks of the backbone are read", "give one of the two")
         self.normalise = Normalise(backbone.mean, backbone.std)
         self.module = backbone.module
+        self.grey_stem = _let_stem_take_grey(backbone)
         self.stages = None if stages is None else tuple(stages)
         self.blocks = None if blocks is None else tuple(blocks)
         self._check(backbone.name)
@@ -51,7 +54,11 @@ class PatchMaps(nn.Module):
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Return the maps of a batch."""
-        pixels = self.normalise(images)
+        if self.grey_stem and images.shape[3] == 1:
+            first = self.normalise.scale[:, :1], self.normalise.shift[:, :1]
+            pixels = images.permute(0, 3, 1, 2).to(first[0].dtype) * first[0] + first[1]
+        else:
+            pixels = self.normalise(images)
         if self.blocks is not None:
             return self._walk(pixels)
         found: list[torch.Tensor] = self.module.forward_intermediates(  # type: ignore[operator]
@@ -101,7 +108,38 @@ class PatchMaps(nn.Module):
             maps = self.eval()(blank)
         self.module.train(was)
         strides = tuple(size[0] // found.shape[2] for found in maps)
-        nested = all(coarse % fine == 0 for fine, coarse in zip(strides, strides[1:], strict=False))
+        nested = all(coarse % fine == 0 for fine, coarse in itertools.pairwise(strides))
         if not nested:
             raise InputError(f"{name}: maps at strides {list(strides)} do not nest", "choose other stages")
         return tuple(found.shape[1] for found in maps), strides
+
+
+class GreyableConv2d(nn.Conv2d):
+    """A network's first convolution that also takes one grey channel: what three equal ones would give."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Convolve (N, 3, H, W) or (N, 1, H, W)."""
+        weight = self.weight.sum(1, keepdim=True) if pixels.shape[1] == 1 else self.weight
+        return self._conv_forward(pixels, weight, self.bias)
+
+
+def _let_stem_take_grey(backbone: Backbone) -> bool:
+    """Let the first convolution take one channel where all channels are normalised alike; return whether it does.
+
+    A third of the input to read and of the first convolution to compute, with the same result. Parameters keep their
+    names.
+    """
+    if len(set(backbone.mean)) > 1 or len(set(backbone.std)) > 1:
+        return False
+    stems = ("conv_stem", "conv1")
+    name = next((each for each in stems if type(getattr(backbone.module, each, None)) is nn.Conv2d), "")
+    if not name:  # done before, or another kind of network
+        return any(isinstance(getattr(backbone.module, each, None), GreyableConv2d) for each in stems)
+    old: nn.Conv2d = getattr(backbone.module, name)
+    if old.in_channels != 3 or old.groups != 1 or old.padding_mode != "zeros":
+        return False
+    shape: dict[str, Any] = {name: getattr(old, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+    new = GreyableConv2d(3, old.out_channels, bias=old.bias is not None, **shape)
+    new.weight, new.bias = old.weight, old.bias
+    setattr(backbone.module, name, new)
+    return True

@@ -83,6 +83,34 @@ def resolve_device(device: Device) -> str:
     return device
 
 
+def compile_for_cpu(
+    onnx: bytes, shape: tuple[int, ...], precision: Precision = "auto"
+) -> tuple[openvino.CompiledModel, str]:
+    """Compile an ONNX graph with one input for the CPU, for throughput.
+
+    Parameters
+    ----------
+    onnx : bytes
+    shape : tuple of int
+        Of the input, batch included.
+    precision : {"auto", "fp32", "bf16"}
+
+    Returns
+    -------
+    compiled : openvino.CompiledModel
+    precision : str
+        ``fp32`` or ``bf16``: what is really used.
+    """
+    chosen = resolve_precision(precision)
+    model = _core().read_model(onnx)
+    model.reshape(list(shape))
+    hints = {
+        "INFERENCE_PRECISION_HINT": "bf16" if chosen == "bf16" else "f32",
+        "PERFORMANCE_HINT": "THROUGHPUT",
+    }
+    return _core().compile_model(model, "CPU", hints), chosen
+
+
 class OpenVINORuntime:
     """An ONNX graph on the CPU through OpenVINO.
 
@@ -104,18 +132,8 @@ class OpenVINORuntime:
         self, onnx: bytes, shape: tuple[int, int, int], *, precision: Precision = "auto", batch_size: int = 8
     ) -> None:
         self.batch_size = batch_size
-        self.precision = resolve_precision(precision)
         self.shape = shape
-        model = _core().read_model(onnx)
-        model.reshape([batch_size, *shape])
-        compiled = _core().compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
-                "PERFORMANCE_HINT": "THROUGHPUT",
-            },
-        )
+        compiled, self.precision = compile_for_cpu(onnx, (batch_size, *shape), precision)
         self.slots = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._outputs = range(len(compiled.outputs))
         self._requests = [compiled.create_infer_request() for _ in range(self.slots)]

@@ -122,8 +122,7 @@ class Labelled:
         mask = read_mask(path, found.stack.size)
         if not mask.any():
             raise ImageError(f"{path}: marks no pixel of a defective image", "draw the defect, or call the image good")
-        image = detector.recipe.image
-        return in_views(mask, found.stack, (image.height, image.width))
+        return in_views(mask, found.stack, detector.judged_size)
 
 
 def labelled_images(

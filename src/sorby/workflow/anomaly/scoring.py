@@ -18,7 +18,7 @@ from sorby.backbone.runtime import Device
 from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.files import atomic_write, write_json
 from sorby.progress import bar
-from sorby.report.anomaly_pictures import write_heat_map
+from sorby.report.heat_maps import write_heat_map
 from sorby.workflow.anomaly.opening import open_detector
 from sorby.workflow.inspection import gather
 
