@@ -120,7 +120,8 @@ class GreyableConv2d(nn.Conv2d):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Convolve (N, 3, H, W) or (N, 1, H, W)."""
         weight = self.weight.sum(1, keepdim=True) if pixels.shape[1] == 1 else self.weight
-        return self._conv_forward(pixels, weight, self.bias)
+        found: torch.Tensor = self._conv_forward(pixels, weight, self.bias)
+        return found
 
 
 def _let_stem_take_grey(backbone: Backbone) -> bool:

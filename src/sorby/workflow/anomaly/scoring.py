@@ -18,7 +18,7 @@ from sorby.backbone.runtime import Device
 from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.files import atomic_write, write_json
 from sorby.progress import bar
-from sorby.report.heat_maps import write_heat_map
+from sorby.report.score_overlay import write_overlay
 from sorby.workflow.anomaly.opening import open_detector
 from sorby.workflow.inspection import gather
 
@@ -95,7 +95,7 @@ def score(
             rows = _write(found, threshold, pixel_size_um, tables, tally)
             if maps:
                 name = f"{k:05d}-{found.path.stem[:_STEM]}.png"
-                write_heat_map(out / "maps" / name, found, rows, threshold.value)
+                write_overlay(out / "maps" / name, found, rows, threshold.value)
     seconds = time.perf_counter() - started
     result = {
         "scores": str(target),
