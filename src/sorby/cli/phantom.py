@@ -6,17 +6,48 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from sorby.cli._frame import reports
 from sorby.cli._options import out_option
+from sorby.errors import InputError
+from sorby.phantom.membrane import SETS, MembraneSet
 from sorby.phantom.novel import ALL_KINDS, FAR_OOD, NEAR_OOD, NOVEL_KINDS
 from sorby.phantom.published import Label
 from sorby.workflow import phantoms
 
+#: Options of one kind of specimen alone.
+_OWN = {
+    "steel": ("published", "size_px", "label", "novel", "kinds"),
+    "membrane": ("sheets", "difficulty", "scale", "tiles"),
+}
+
 
 def _show(result: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {label}" for label, count in result["classes"].items())
-    return f"{result['rows']} phantoms ({counts})\ncorpus  {result['corpus']}"
+    defects = ", ".join(f"{count} {kind}" for kind, count in result.get("defects", {}).items())
+    lines = [f"{result['rows']} phantoms ({counts})", f"defects {defects}" if defects else ""]
+    lines += [f"tiles   {result['tiles']}" if result.get("tiles") else "", f"corpus  {result['corpus']}"]
+    return "\n".join(line for line in lines if line)
+
+
+def _refuse_strangers(kind: str) -> None:
+    """Refuse options that the chosen kind of specimen does not have.
+
+    Raises
+    ------
+    InputError
+        One was given on the command line.
+    """
+    context = click.get_current_context()
+    foreign = {name for other, names in _OWN.items() if other != kind for name in names}
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in foreign and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise InputError(f"{', '.join(given)} is not for {kind}", "sorby phantom --help says which option is for what")
 
 
 def _kinds(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -28,19 +59,27 @@ def _kinds(_context: click.Context, _option: click.Parameter, value: str | None)
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["steel"]))
-@click.option("--n", "count", type=click.IntRange(min=1), help="Number of images; follows from --published.")
+@click.argument("kind", type=click.Choice(list(_OWN)))
+@click.option("--n", "count", type=click.IntRange(min=1),
+              help="Number of images or sheets; follows from --published; by default all sheets of a set.")  # fmt: skip
 @out_option("Folder for images, masks, labels and truth.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--published", is_flag=True,
-              help="The published set: 1641 images with its classes, alloys and magnifications.")  # fmt: skip
+              help="Steel: the published set, 1641 images with its classes, alloys and magnifications.")  # fmt: skip
 @click.option("--size-px", type=click.IntRange(64, 8192), show_default="448; 512 with --published",
-              help="Edge of an image.")  # fmt: skip
+              help="Steel: edge of an image.")  # fmt: skip
 @click.option("--label", type=click.Choice(["code", "subtype", "daily"]), default="code", show_default=True,
-              help="The label: true structure code (B8), subtype (B), or simulated day-to-day label.")  # fmt: skip
-@click.option("--novel", type=click.IntRange(min=0), default=0, help="Images of other structures beside them.")
+              help="Steel: true structure code (B8), subtype (B), or simulated day-to-day label.")  # fmt: skip
+@click.option("--novel", type=click.IntRange(min=0), default=0, help="Steel: images of other structures beside them.")
 @click.option("--kinds", callback=_kinds, show_default=",".join(NOVEL_KINDS),
-              help="Which other structures, with commas; near, far and all name groups.")  # fmt: skip
+              help="Steel: which other structures, with commas; near, far and all name groups.")  # fmt: skip
+@click.option("--set", "sheets", type=click.Choice(SETS), default="both", show_default=True,
+              help="Membrane: sheets with scratches and scuffs (and clean ones), with pinholes, or both.")  # fmt: skip
+@click.option("--difficulty", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
+              help="Membrane: 2 halves the contrast of the defects.")  # fmt: skip
+@click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
+              help="Membrane: size of a sheet; 1 is 8 x 11 inches, 0.125 is quick.")  # fmt: skip
+@click.option("--tiles", type=click.IntRange(min=16), help="Membrane: also write tiles of this many pixels.")
 @reports(_show)
 def phantom(
     kind: str,
@@ -52,12 +91,22 @@ def phantom(
     label: Label,
     novel: int,
     kinds: tuple[str, ...],
+    sheets: MembraneSet,
+    difficulty: float,
+    scale: float,
+    tiles: int | None,
 ) -> dict[str, Any]:
     """Render phantoms with images, masks, labels and truth.
 
     Example: sorby phantom steel --n 200 --out phantoms
+
+    Example: sorby phantom membrane --n 4 --scale 0.125 --out sheets
     """
-    del kind  # steel is the only one so far; click has checked it
+    _refuse_strangers(kind)
+    if kind == "membrane":
+        return phantoms.write_membrane_corpus(
+            out, count, seed=seed, set=sheets, difficulty=difficulty, scale=scale, tiles=tiles
+        )
     size = size_px or (512 if published else 448)
     return phantoms.write_steel_corpus(
         out, count, seed=seed, size_px=size, label=label, novel=novel, kinds=kinds, published=published

@@ -16,6 +16,7 @@ from sorby.corpus import Corpus, build
 from sorby.errors import InputError
 from sorby.files import atomic_write, sha256_file
 from sorby.phantom import ALL_KINDS, DEMO_CLASSES, NOVEL_KINDS, write_novel, write_published_steel, write_steel
+from sorby.phantom.membrane import PUBLISHED_SHEETS, MembraneSet, write_membrane
 from sorby.phantom.published import Label, relabelled
 from sorby.phantom.steel_set import PUBLISHED_COUNTS
 from sorby.progress import bar
@@ -156,7 +157,7 @@ def write_steel_corpus(
                 progress=step,
             )
     rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-    corpus = _corpus(out, pd.DataFrame(relabelled(rows, label)))
+    corpus = _corpus(out, pd.DataFrame(relabelled(rows, label)), "steel")
     path = corpus.save(out / "corpus.parquet")
     if novel:
         write_novel(out / "novel", novel, seed, size_px=size_px, kinds=kinds)
@@ -166,6 +167,69 @@ def write_steel_corpus(
         "rows": len(corpus),
         "classes": {str(name): int(number) for name, number in sorted(counts.items())},
         "novel": str(out / "novel") if novel else None,
+    }
+
+
+def write_membrane_corpus(
+    out: Path | str,
+    count: int | None = None,
+    *,
+    seed: int = 0,
+    set: MembraneSet = "both",
+    difficulty: float = 1.0,
+    scale: float = 1.0,
+    tiles: int | None = None,
+    max_good_tiles: int | None = 400,
+) -> dict[str, Any]:
+    """Render sheets of electrode and their corpus.
+
+    Parameters
+    ----------
+    out : path
+        Gets ``membrane/`` (sheets, masks, boxes, truth, tiles) and ``corpus.parquet``.
+    count : int, optional
+        Sheets; the whole set where None.
+    seed, set, difficulty, scale, tiles, max_good_tiles
+        See :func:`sorby.phantom.membrane.write_membrane`.
+
+    Returns
+    -------
+    dict
+        ``corpus``, ``rows``, ``classes``; ``defects`` (labelled ones of each kind), ``truth``, ``boxes``; ``tiles``
+        (folder, or None).
+
+    Raises
+    ------
+    InputError
+        A request cannot be met, or the folder cannot be written.
+    """
+    out = Path(out)
+    place = out / "membrane"
+    with _counting("rendering sheets", PUBLISHED_SHEETS[set] if count is None else count) as step:
+        table = write_membrane(
+            place,
+            seed=seed,
+            set=set,
+            n=count,
+            difficulty=difficulty,
+            scale=scale,
+            tiles=tiles,
+            max_good_tiles=max_good_tiles,
+            progress=step,
+        )
+    corpus = _corpus(out, table, "membrane")
+    path = corpus.save(out / "corpus.parquet")
+    truth = pd.read_csv(place / "truth.csv")
+    counts = corpus.table["label"].value_counts().to_dict()
+    kinds = truth.loc[truth["labelled"], "kind"].value_counts().to_dict()
+    return {
+        "corpus": str(path),
+        "rows": len(corpus),
+        "classes": {str(name): int(number) for name, number in sorted(counts.items())},
+        "defects": {str(name): int(number) for name, number in sorted(kinds.items())},
+        "truth": str(place / "truth.csv"),
+        "boxes": str(place / "boxes.json"),
+        "tiles": str(place / "tiles") if tiles else None,
     }
 
 
@@ -183,9 +247,9 @@ def _counting(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
         yield step
 
 
-def _corpus(out: Path, table: pd.DataFrame) -> Corpus:
-    """Build the corpus of rendered images through the same door as real ones."""
-    listing = table.assign(path=[f"steel/{path}" for path in table["path"]])
+def _corpus(out: Path, table: pd.DataFrame, folder: str) -> Corpus:
+    """Build the corpus of the images rendered into *folder* through the same door as real ones."""
+    places = {name: [f"{folder}/{path}" for path in table[name]] for name in ("path", "mask") if name in table}
     with atomic_write(out / "labels.csv") as file:
-        file.write(listing.to_csv(index=False).encode("utf-8"))
+        file.write(table.assign(**places).to_csv(index=False).encode("utf-8"))
     return build([out / "labels.csv"]).corpus

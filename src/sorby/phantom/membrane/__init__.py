@@ -14,11 +14,20 @@ from sorby.phantom.membrane.published import pinhole_sheets, scratch_sheets
 from sorby.phantom.membrane.sheet import PIXEL_SIZE_UM, Sheet, SheetSpec
 from sorby.phantom.membrane.surface import Surface
 from sorby.phantom.membrane.web import Web, WebSpec, web_strips
-from sorby.phantom.membrane.writing import SETS, MembraneSet, boxes, membrane_sheets, tile_labels, write_membrane
+from sorby.phantom.membrane.writing import (
+    PUBLISHED_SHEETS,
+    SETS,
+    MembraneSet,
+    boxes,
+    membrane_sheets,
+    tile_labels,
+    write_membrane,
+)
 
 __all__ = [
     "KINDS",
     "PIXEL_SIZE_UM",
+    "PUBLISHED_SHEETS",
     "SETS",
     "Defect",
     "DefectPlan",

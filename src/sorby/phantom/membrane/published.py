@@ -175,8 +175,8 @@ def _rubbed(kind: str, cell: _Cell, difficulty: float, veil_px: float, rng: np.r
     # Faint to clear, evenly on the eye's logarithmic scale.
     faintness = rng.uniform(0.0, 1.0)
     if kind == "scratch":
-        contrast = float(np.exp(np.log(26.0) + faintness * np.log(110.0 / 26.0)))
-        length, width = room * rng.uniform(0.3, 0.75), rng.uniform(4.5, 9.0)
+        contrast = float(np.exp(np.log(24.0) + faintness * np.log(110.0 / 24.0)))
+        length, width = room * rng.uniform(0.3, 0.7), rng.uniform(4.5, 9.0)
     else:
         contrast = float(np.exp(np.log(26.0) + faintness * np.log(85.0 / 26.0)))
         length = room * rng.uniform(0.26, 0.48)
@@ -200,7 +200,7 @@ def _pricked(
     """Plan a pinhole; *split* ones lie across the border of two tiles, others clear of any."""
     row = cell.top + cell.height * rng.uniform(0.15, 0.85)
     column = cell.left + cell.width * rng.uniform(0.15, 0.85)
-    reach = 0.75 * diameter_um / PIXEL_SIZE_UM + 4.0
+    reach = 0.75 * diameter_um / PIXEL_SIZE_UM + 6.0
     row = _clear_of_borders(row, reach)
     column = round(column / TILE) * TILE - 0.5 if split else _clear_of_borders(column, reach)
     # The finest needle leaves no burr wide enough to be seen as a border.

@@ -12,7 +12,7 @@ from sorby.phantom.membrane.surface import Float32, Float64, keyed
 #: Pixels over which an edge passes from dark to bright: the blur of the scanner's optics.
 _EDGE_PX = 0.55
 #: How far from a hole its contour is drawn by hand.
-_HAND_PX = 2.0
+_HAND_PX = 4.0
 PINHOLE_FORMS = ("white", "rimmed")
 
 
@@ -53,7 +53,7 @@ def draw_pinhole(plan: DefectPlan, pixel_size_um: float, level: float) -> Patch:
     if plan.rings:
         beyond = np.maximum(distance - edge, 0.0)
         fading = np.exp(-beyond / (0.55 * plan.rings * pitch)) * np.clip(beyond / 1.5, 0.0, 1.0)
-        light = light + 0.14 * plan.contrast * rng.uniform(0.7, 1.2) * fading * -np.cos(2 * np.pi * beyond / pitch)
+        light = light + 0.1 * plan.contrast * rng.uniform(0.7, 1.2) * fading * -np.cos(2 * np.pi * beyond / pitch)
     light = light + 0.75 * hole * level
     return _patch(plan, top, left, light, 0.75 * hole, distance - edge)
 
@@ -90,7 +90,7 @@ def draw_discoloration(plan: DefectPlan, pixel_size_um: float) -> Patch:
     reach = 0.5 * plan.length_um / pixel_size_um
     turned = np.deg2rad(plan.angle_deg) + np.array([0.0, 2.0, 4.3]) + 0.15 * rng.standard_normal(3)
     corner_x, corner_y = reach * np.cos(turned), reach * (plan.width_um / plan.length_um) * np.sin(turned)
-    top, left, distance, angle = _polar(plan, int(np.ceil(reach)) + 12)
+    top, left, distance, angle = _polar(plan, int(np.ceil(reach)) + 45)
     x, y = distance * np.cos(angle), distance * np.sin(angle)
     # Signed distance to each edge; the least of the three says how deep inside a pixel lies.
     edge_x, edge_y = np.roll(corner_x, -1) - corner_x, np.roll(corner_y, -1) - corner_y
@@ -98,7 +98,9 @@ def draw_discoloration(plan: DefectPlan, pixel_size_um: float) -> Patch:
     for i in range(3):
         side = edge_x[i] * (y - corner_y[i]) - edge_y[i] * (x - corner_x[i])
         depth = np.minimum(depth, side / np.hypot(edge_x[i], edge_y[i]))
-    return _patch(plan, top, left, plan.contrast / (1.0 + np.exp(-depth / 2.5)), None, -depth)
+    # It lay higher towards one side.
+    tone = plan.contrast * (1.0 + 0.35 * (x * np.cos(turned[0]) + y * np.sin(turned[0])) / reach)
+    return _patch(plan, top, left, tone / (1.0 + np.exp(-depth / 6.0)), None, -depth)
 
 
 def _polar(plan: DefectPlan, reach: int) -> tuple[int, int, Float64, Float64]:

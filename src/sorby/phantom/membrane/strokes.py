@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, label
+from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 
 from sorby.phantom.membrane.defects import Bool, DefectPlan, Patch
 from sorby.phantom.membrane.surface import Float32, Float64, keyed
@@ -133,6 +133,7 @@ def draw_scratch(plan: DefectPlan, pixel_size_um: float) -> Patch:
     x, y = x + plan.column, y + plan.row
     slow, quick = wandering(len(x), 90 / _STEP, rng), wandering(len(x), 7 / _STEP, rng)
     pressure = np.clip(0.78 + 0.3 * slow, 0.0, 1.0) * _tapered(len(x), 0.12)
+    pressure /= pressure.max()  # its brightest place has the planned contrast, however short it is
     canvas = Canvas(x, y, margin=int(2 * width) + 8)
     sigma = np.maximum(0.36 * width * (0.75 + 0.25 * pressure), 0.55)
     canvas.stroke(x, y, plan.contrast * pressure * (0.82 + 0.2 * quick).clip(0.2, 1.2), sigma)
@@ -194,12 +195,12 @@ def _density(canvas: Canvas, x: Float64, y: Float64, strength: Float64) -> Float
 
 
 def _drawn_around(dense: Float32, threshold: float) -> Bool:
-    """Return where strokes lie densely; islands too small to be worth a contour are left out."""
+    """Return where strokes lie densely; holes and islands not worth a contour of their own get none."""
     parts, count = label(dense > threshold, np.ones((3, 3), dtype=np.int64))
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     sizes[0] = 0
     kept = sizes >= max(0.04 * sizes.max(), 60)
-    return np.asarray(kept[parts])
+    return np.asarray(binary_fill_holes(kept[parts]), dtype=bool)
 
 
 def draw_streak(plan: DefectPlan, pixel_size_um: float) -> Patch:

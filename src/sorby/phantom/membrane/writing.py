@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count as counting
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,9 @@ from sorby.phantom.membrane.published import pinhole_sheets, scratch_sheets
 from sorby.phantom.membrane.sheet import Sheet, truth_table
 
 MembraneSet = Literal["scratches", "pinholes", "both"]
-SETS: tuple[MembraneSet, ...] = ("scratches", "pinholes", "both")
+#: Sheets in each published set.
+PUBLISHED_SHEETS: Mapping[MembraneSet, int] = {"scratches": 4, "pinholes": 4, "both": 8}
+SETS: tuple[MembraneSet, ...] = tuple(PUBLISHED_SHEETS)
 #: Rows rendered and written at a time.
 STRIP = 512
 #: Kinds in the order of their numbers in the box file.
@@ -51,8 +53,7 @@ def membrane_sheets(
         raise InputError(f"membrane set {set!r} is unknown", f"allowed: {', '.join(SETS)}")
     if n is not None and n < 1:
         raise InputError(f"{n} sheets cannot be rendered", "ask for at least 1")
-    whole = 8 if set == "both" else 4
-    return list(islice(_endless(set, seed, difficulty, scale), whole if n is None else n))
+    return list(islice(_endless(set, seed, difficulty, scale), PUBLISHED_SHEETS[set] if n is None else n))
 
 
 def _endless(set: MembraneSet, seed: int, difficulty: float, scale: float) -> Iterator[Sheet]:
