@@ -189,3 +189,19 @@ def test_a_limit_outside_nought_and_one_is_refused():
     for limit in (0.0, -0.1, 1.1, float("nan")):
         with pytest.raises(InputError, match="limit of the false positive rate"):
             pro_auc([np.zeros((2, 2))], [None], fpr_limit=limit)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32])
+def test_scores_of_any_type_and_sign_are_ranked_alike(dtype):
+    # -0.0 and 0.0 tie, and so must they in every way of sorting; infinities have their place at the ends.
+    rng = np.random.default_rng(11)
+    values = np.array([-7, -2, -1, 0, 0, 1, 2, 9])
+    maps = [rng.choice(values, (9, 11)).astype(dtype) for _ in range(3)]
+    if np.issubdtype(dtype, np.floating):
+        maps[0][maps[0] == 0] *= -1
+        maps[1][0, :2] = np.inf, -np.inf
+    masks = [rng.random((9, 11)) < 0.3 for _ in maps]
+    assert pro_auc(maps, masks) == pytest.approx(swept([m.astype(np.float64) for m in maps], masks), abs=1e-9)
+    ranking = rank_pixels(maps, masks)
+    assert (np.diff(ranking.values.astype(np.float64)[1:-1]) < 0).all()
+    assert ranking.defect.sum() == sum(m.sum() for m in masks)

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from sorby.errors import InputError
 from sorby.evidence._types import BoolArray, FloatArray
-from sorby.evidence.defect_regions import MappedImage, Maps, Masks, paired, with_defects
+from sorby.evidence.defect_regions import MappedImage, Maps, Masks, paired
 from sorby.evidence.metrics import auc_from_counts, counts_by_threshold, descending_ties
+from sorby.evidence.score_sorting import add_ranks, defect_scores, good_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,62 +109,25 @@ def rank_pixels(maps: Maps, masks: Masks, weights: npt.ArrayLike | None = None) 
 def rank_images(images: Sequence[MappedImage]) -> PixelRanking:
     """Rank the pixels of images already checked; see `rank_pixels`."""
     dtype = np.result_type(np.float32, *{image.scores.dtype for image in images})
-    values, defect, shares, n_regions = _defect_scores(images, dtype)
-    above, upto, n_good = np.zeros(values.size), np.zeros(values.size), 0.0
-    for weight in sorted({image.weight for image in images if image.weight}):
-        good = _good_scores([image for image in images if image.weight == weight], dtype)
-        above += weight * (good.size - np.searchsorted(good, values, side="right"))
-        upto += weight * (good.size - np.searchsorted(good, values, side="left"))
+    counted = [image for image in images if image.weight]
+    found = defect_scores(counted, dtype)
+    above, upto, n_good = np.zeros(found.values.size), np.zeros(found.values.size), 0.0
+    for weight in sorted({image.weight for image in counted}):
+        good = good_scores([image for image in counted if image.weight == weight], dtype)
+        add_ranks(good, found.values, weight, above, upto)
         n_good += weight * good.size
+    if found.n_regions:
+        np.divide(found.share, found.n_regions, out=found.share)
     return PixelRanking(
-        values=values,
-        defect=defect,
-        overlap=shares / n_regions if n_regions else shares,
+        values=found.values,
+        defect=found.weight,
+        overlap=found.share,
         good_above=above,
         good_from=upto,
-        n_defect=float(defect.sum()),
+        n_defect=float(found.weight.sum()),
         n_good=n_good,
-        n_regions=n_regions,
+        n_regions=found.n_regions,
     )
-
-
-def _defect_scores(
-    images: Sequence[MappedImage], dtype: np.dtype[Any]
-) -> tuple[npt.NDArray[Any], FloatArray, FloatArray, float]:
-    """Distinct scores of defect pixels, falling, their summed weights and shares of regions; the number of regions."""
-    scores, counted, shares, n_regions = [np.zeros(0, dtype)], [np.zeros(0)], [np.zeros(0)], 0.0
-    for _, image, pixels in with_defects([image for image in images if image.weight]):
-        scores.append(pixels.scores.astype(dtype, copy=False))
-        counted.append(np.full(pixels.scores.size, image.weight))
-        shares.append((image.weight / pixels.sizes)[pixels.region])
-        n_regions += image.weight * pixels.sizes.size
-    joined = np.concatenate(scores)
-    if not joined.size:
-        return joined, np.zeros(0), np.zeros(0), 0.0
-    order = np.argsort(joined)[::-1]
-    ranked = joined[order]
-    _no_nan(bool(np.isnan(ranked[0])))  # sorting puts them at the end
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    defect = np.add.reduceat(np.concatenate(counted)[order], starts)
-    return ranked[starts], defect, np.add.reduceat(np.concatenate(shares)[order], starts), n_regions
-
-
-def _good_scores(images: Sequence[MappedImage], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Sorted scores of the good pixels; one array is filled and sorted in place, for there may be very many."""
-    defective = [0 if image.mask is None else int(np.count_nonzero(image.mask)) for image in images]
-    sizes = [image.scores.size - bad for image, bad in zip(images, defective, strict=True)]
-    good, at = np.empty(sum(sizes), dtype), 0
-    for image, size in zip(images, sizes, strict=True):
-        good[at : at + size] = image.scores.ravel() if image.mask is None else image.scores[~image.mask]
-        at += size
-    good.sort()
-    _no_nan(bool(good.size) and bool(np.isnan(good[-1])))  # at the end, as above
-    return good
-
-
-def _no_nan(found: bool) -> None:
-    if found:
-        raise InputError("a score map holds a score that is not a number", "score the image again")
 
 
 def pixel_auroc(maps: Maps, masks: Masks, weights: npt.ArrayLike | None = None) -> float:

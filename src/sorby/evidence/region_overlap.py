@@ -12,6 +12,7 @@ P. Bergmann, M. Fauser, D. Sattlegger, C. Steger, "Uninformed students", CVPR (2
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from sorby.errors import InputError
 from sorby.evidence._types import FloatArray
 from sorby.evidence.defect_regions import Maps, Masks, paired, with_defects
 from sorby.evidence.pixel_ranking import PixelRanking, rank_pixels
+from sorby.evidence.score_sorting import blocks
 
 FPR_LIMIT = 0.3
 
@@ -110,8 +112,18 @@ def pro_auc(
     ranking = _ranking(maps, masks, weights)
     if not ranking.defined:
         return float("nan")
-    above, upto = ranking.good_above / ranking.n_good, ranking.good_from / ranking.n_good
-    return float(area_to_limit(above, upto, ranking.overlap, fpr_limit))
+    parts = [
+        float(
+            area_to_limit(
+                ranking.good_above[part] / ranking.n_good,
+                ranking.good_from[part] / ranking.n_good,
+                ranking.overlap[part],
+                fpr_limit,
+            )
+        )
+        for part in blocks(ranking.values.size)
+    ]
+    return min(math.fsum(parts), 1.0)  # rounding is no better than perfect
 
 
 def area_to_limit(above: FloatArray, upto: FloatArray, gained: FloatArray, limit: float) -> FloatArray:
@@ -135,8 +147,7 @@ def area_to_limit(above: FloatArray, upto: FloatArray, gained: FloatArray, limit
     width = upto - above
     of_cut_ramp = inside**2 / (2.0 * np.where(width > 0, width, 1.0))
     area = np.where(upto > limit, of_cut_ramp, inside - 0.5 * width)
-    normalised: FloatArray = np.minimum((gained * area).sum(axis=-1) / limit, 1.0)  # rounding is no better than perfect
-    return normalised
+    return np.asarray((gained * area).sum(axis=-1) / limit, dtype=np.float64)
 
 
 def check_limit(fpr_limit: float) -> None:
