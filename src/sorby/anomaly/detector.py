@@ -171,9 +171,9 @@ class Detector:
             raise InputError("strips are smoothed on the grid", "fit with smoothing.kind=grid")
         if self.threshold is None:
             raise InputError("the detector has no threshold", "fit it again")
-        margin = max(self.recipe.views.margin_px, 16) if self.recipe.views.kind == "tiles" else 16
+        margin = max(self.recipe.views.margin_px, 32)
         return StripScorer(
-            self.graph(), width, rows=rows, stride=self.stride, margin_px=-(-margin // 16) * 16,
+            self.graph(), width, rows=rows, stride=self.stride, margin_px=-(-margin // 32) * 32,
             sigma_cells=self.sigma_cells, threshold=self.threshold.value, precision=self._precision(precision),
         )  # fmt: skip
 
@@ -355,12 +355,13 @@ class Detector:
         smoothing, image = self.recipe.smoothing, self.recipe.image
         if smoothing.kind == "grid":
             return smooth_grid(distances, self.sigma_cells)
-        return smooth_pixels(distances, (image.height, image.width), smoothing.sigma_px)
+        size = (image.height, image.width)
+        return smooth_pixels(distances, size, smoothing.sigma_px, centred=self.embedding.centred)
 
     def in_pixels(self, maps: Array) -> Array:
         """Return maps (V, h, w) in the network's pixels (V, H, W), for showing and for pixel scores."""
         size = self.judged_size
-        return maps if maps.shape[1:] == size else at_pixels(maps, size)
+        return maps if maps.shape[1:] == size else at_pixels(maps, size, centred=self.embedding.centred)
 
     @property
     def judged_size(self) -> tuple[int, int]:

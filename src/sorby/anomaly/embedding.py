@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -78,6 +79,11 @@ class GridChoice(BaseModel):
     ----------
     stride : int or None
         Pixels between places; maps finer than it are averaged to it. The finest map's own stride where None.
+    alignment : {"centred", "corner"}
+        Which cells of a coarse map lie above a place. A stride-2 convolution with equal padding on both sides centres
+        cell i of a map at pixel stride * i, so ``centred`` repeats cells about their centres. ``corner`` repeats
+        them from their upper left corner as the published code does: coarse features then sit half a cell too far
+        down and right, up to 6 px of 16.
     neighbourhood : int
         Edge, in cells of each map, of the window that is averaged around a place: 1 for none, 3 as in PatchCore
         (Roth et al. 2022).
@@ -86,6 +92,7 @@ class GridChoice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     stride: int | None = Field(None, ge=1, le=64)
+    alignment: Literal["centred", "corner"] = "centred"
     neighbourhood: int = Field(1, ge=1, le=9)
 
     @model_validator(mode="after")
@@ -114,6 +121,12 @@ class Embedding(nn.Module):
         Pixels between the places of each level, finest first.
     channels : tuple of int
         Channels of each level.
+    centred : bool
+        Whether cell i of a map is taken to be centred at pixel stride * i; always False for transformers, whose
+        patches are centred between pixels.
+    shifts : tuple of int
+        For each level but the finest: by how many cells of the next finer grid it is moved up and left when it is
+        repeated there.
     summed : bool
         Whether levels are added (orthogonal projection) rather than stacked.
     length : int
@@ -135,6 +148,8 @@ class Embedding(nn.Module):
         self.strides = tuple(sorted(set(on_level)))
         self._members = [[k for k, stride in enumerate(on_level) if stride == level] for level in self.strides]
         self._pools = [max(1, finest // stride) for stride in maps.strides]
+        self.centred = grid.alignment == "centred" and not hasattr(maps.module, "patch_embed")
+        self.shifts = _shifts(self.strides) if self.centred else (0,) * (len(self.strides) - 1)
         self.summed = features.kind == "orthogonal"
         total = sum(maps.channels)
         self.length = features.length(total)
@@ -183,15 +198,45 @@ class Embedding(nn.Module):
             )
         return functional.avg_pool2d(level, pool) if pool > 1 else level
 
+    def step(self, level: torch.Tensor, k: int) -> torch.Tensor:
+        """Bring a map on the grid of level *k* to the grid of level *k* - 1."""
+        return upsample(level, self.strides[k] // self.strides[k - 1], self.shifts[k - 1])
+
+    def to_finest(self, level: torch.Tensor, k: int) -> torch.Tensor:
+        """Bring a map on the grid of level *k* to the finest grid."""
+        for down in range(k, 0, -1):
+            level = self.step(level, down)
+        return level
+
     def assemble(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the vectors (N, D, h, w) of the finest grid."""
-        pairs = zip(levels, self.strides, strict=True)
-        spread = [upsample(level, stride // self.strides[0]) for level, stride in pairs]
+        spread = [self.to_finest(level, k) for k, level in enumerate(levels)]
         if self.summed:
             return torch.stack(spread).sum(0)
         return spread[0] if len(spread) == 1 else torch.cat(spread, 1)
 
 
-def upsample(level: torch.Tensor, times: int) -> torch.Tensor:
-    """Repeat every cell of a map *times* in both directions."""
-    return level if times == 1 else functional.interpolate(level, scale_factor=times, mode="nearest")
+def _shifts(strides: Sequence[int]) -> tuple[int, ...]:
+    """Return the shifts between neighbouring levels that keep every level centred on the finest grid.
+
+    A level whose cells hold R finest ones is centred by (R - 1) / 2; what the steps below it move is given already,
+    and half cells go down.
+    """
+    shifts: list[int] = []
+    moved = 0  # of the level reached so far, in cells of the finest grid
+    for fine, coarse in itertools.pairwise(strides):
+        unit = fine // strides[0]
+        ideal = (coarse // strides[0] - 1) / 2
+        step = min(range(coarse // fine), key=lambda s, m=moved, u=unit: (abs(m + s * u - ideal), s))  # type: ignore[misc]
+        shifts.append(step)
+        moved += step * unit
+    return tuple(shifts)
+
+
+def upsample(level: torch.Tensor, times: int, shift: int = 0) -> torch.Tensor:
+    """Repeat every cell of a map *times* in both directions, then move it up and left by *shift* of the new cells."""
+    if times > 1:
+        level = functional.interpolate(level, scale_factor=times, mode="nearest")
+    if shift:
+        level = functional.pad(level[..., shift:, shift:], (0, shift, 0, shift), mode="replicate")
+    return level

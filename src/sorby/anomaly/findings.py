@@ -50,16 +50,20 @@ class WholeMap:
         Where views overlap, the larger value; NaN where no view looked.
     cell : (float, float)
         Height and width of a cell in pixels of the image.
+    origin : (float, float)
+        Top and left of the first cell in pixels of the image.
     """
 
     values: Array
     cell: tuple[float, float]
+    origin: tuple[float, float] = (0.0, 0.0)
 
 
-def put_together(maps: Array, stack: ViewStack) -> WholeMap:
+def put_together(maps: Array, stack: ViewStack, *, centred: bool = False) -> WholeMap:
     """Lay the maps (V, h, w) of an image's views over the image.
 
     A view lies at the nearest whole cell, so a tile that was shifted to the border may sit half a cell off.
+    *centred*: cells lie about pixel stride * i (see `sorby.anomaly.embedding.GridChoice`).
     """
     boxes = stack.boxes
     down, across = maps.shape[1:]
@@ -75,7 +79,7 @@ def put_together(maps: Array, stack: ViewStack) -> WholeMap:
         first = min(max(0, round(top / cell[0])), rows - height), min(max(0, round(left / cell[1])), columns - width)
         part = values[first[0] : first[0] + height, first[1] : first[1] + width]
         np.fmax(part, each, out=part)
-    return WholeMap(values, cell)
+    return WholeMap(values, cell, (-cell[0] / 2, -cell[1] / 2) if centred else (0.0, 0.0))
 
 
 def find(whole: WholeMap, threshold: float) -> list[Finding]:
@@ -87,10 +91,10 @@ def find(whole: WholeMap, threshold: float) -> list[Finding]:
     numbers = np.arange(1, count + 1)
     strongest = maximum(whole.values, regions, numbers)
     sizes = np.bincount(regions.ravel())[1:]
-    high, wide = whole.cell
+    (high, wide), (top, left) = whole.cell, whole.origin
     found = [
         Finding(
-            columns.start * wide, rows.start * high, (columns.stop - columns.start) * wide,
+            left + columns.start * wide, top + rows.start * high, (columns.stop - columns.start) * wide,
             (rows.stop - rows.start) * high, float(score), float(size) * high * wide,
         )
         for (rows, columns), score, size in zip(find_objects(regions), strongest, sizes, strict=True)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sorby.anomaly.embedding import Embedding, Levels, upsample
+from sorby.anomaly.embedding import Embedding, Levels
 from sorby.anomaly.gaussian_sums import GaussianSums, whitening
 
 _PLACES_AT_ONCE = 256
@@ -92,7 +92,7 @@ class PooledGaussian(nn.Module):
 
     def __init__(self, embedding: Embedding, sums: GaussianSums, epsilon: float) -> None:
         super().__init__()
-        self.strides = embedding.strides
+        self.step = embedding.step
         self.summed = embedding.summed
         self.assemble = embedding.assemble
         mean, covariance = sums.mean()[0], sums.covariance()
@@ -149,9 +149,9 @@ class PooledGaussian(nn.Module):
             for j in reversed(range(k, depth)):
                 bias = getattr(self, f"rest_{k}") if j == k else None
                 term = functional.conv2d(centred[j], getattr(self, f"whiten_{k}_{j}"), bias)
-                said = term if said is None else term + upsample(said, self.strides[j + 1] // self.strides[j])
+                said = term if said is None else term + self.step(said, j + 1)
             assert said is not None
             own = said.square().sum(1, keepdim=True)
-            total = own if total is None else own + upsample(total, self.strides[k + 1] // self.strides[k])
+            total = own if total is None else own + self.step(total, k + 1)
         assert total is not None
         return total

@@ -40,15 +40,32 @@ def smooth_grid(maps: Array, sigma_cells: float) -> Array:
     return np.asarray(gaussian_filter(maps, (0, sigma_cells, sigma_cells), mode="nearest", truncate=3.0), np.float32)
 
 
-def at_pixels(maps: Array, size: tuple[int, int]) -> Array:
-    """Return maps (N, h, w) interpolated to *size*: bilinear, corners not aligned."""
-    spread = functional.interpolate(torch.from_numpy(maps)[:, None], size=size, mode="bilinear", align_corners=False)
+def at_pixels(maps: Array, size: tuple[int, int], *, centred: bool = False) -> Array:
+    """Return maps (N, h, w) interpolated bilinearly to *size*.
+
+    Parameters
+    ----------
+    maps : ndarray of float32, (N, h, w)
+    size : (int, int)
+        Height and width in pixels, multiples of the map's.
+    centred : bool
+        Cell i lies at pixel stride * i (see `sorby.anomaly.embedding.GridChoice`) and not at the middle of its
+        square; beyond the last cells the map is continued as it is.
+    """
+    given = torch.from_numpy(np.ascontiguousarray(maps))[:, None]
+    if not centred:
+        spread = functional.interpolate(given, size=size, mode="bilinear", align_corners=False)
+        return np.asarray(spread[:, 0].numpy(), dtype=np.float32)
+    down, across = size[0] // maps.shape[1], size[1] // maps.shape[2]
+    inner = (maps.shape[1] - 1) * down + 1, (maps.shape[2] - 1) * across + 1
+    spread = functional.interpolate(given, size=inner, mode="bilinear", align_corners=True)
+    spread = functional.pad(spread, (0, size[1] - inner[1], 0, size[0] - inner[0]), mode="replicate")
     return np.asarray(spread[:, 0].numpy(), dtype=np.float32)
 
 
-def smooth_pixels(maps: Array, size: tuple[int, int], sigma_px: float) -> Array:
+def smooth_pixels(maps: Array, size: tuple[int, int], sigma_px: float, *, centred: bool = False) -> Array:
     """Interpolate distance maps to *size* and smooth them there: the published order of the two."""
-    spread = at_pixels(maps, size)
+    spread = at_pixels(maps, size, centred=centred)
     if sigma_px == 0:
         return spread
     return np.stack([gaussian_filter(each, sigma=sigma_px) for each in spread]).astype(np.float32)

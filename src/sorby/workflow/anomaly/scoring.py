@@ -82,6 +82,8 @@ def score(
     opened = open_detector(bundle, require_signed=require_signed)
     detector = opened.detector
     threshold = _calibrated(detector)
+    # Maps on the grid lie about pixel stride * i; maps in pixels were put there already.
+    centred = detector.embedding.centred and detector.recipe.smoothing.kind == "grid"
     detector.runtime(device)
     tally = _Tally()
     started = time.perf_counter()
@@ -92,7 +94,7 @@ def score(
             if isinstance(found, SorbyError):
                 tally.quarantined.append(Quarantined.from_error(files[k], found))
                 continue
-            rows = _write(found, threshold, pixel_size_um, tables, tally)
+            rows = _write(found, centred, threshold, pixel_size_um, tables, tally)
             if maps:
                 name = f"{k:05d}-{found.path.stem[:_STEM]}.png"
                 write_overlay(out / "maps" / name, found, rows, threshold.value)
@@ -149,11 +151,18 @@ class _Table:
 
 
 def _write(
-    found: ImageMaps, threshold: Threshold, pixel_size_um: float | None, tables: list[_Table], tally: _Tally
+    found: ImageMaps,
+    centred: bool,
+    threshold: Threshold,
+    pixel_size_um: float | None,
+    tables: list[_Table],
+    tally: _Tally,
 ) -> list[Any]:
     """Write one image's lines; return its findings."""
     scale = pixel_size_um if pixel_size_um is not None else found.stack.pixel_size_um
-    regions = find(put_together(found.maps, found.stack), threshold.value) if found.score >= threshold.value else []
+    regions = []
+    if found.score >= threshold.value:
+        regions = find(put_together(found.maps, found.stack, centred=centred), threshold.value)
     image = found.path.as_posix()
     p_value = threshold.p_values(found.score).item()
     tables[0].row(
