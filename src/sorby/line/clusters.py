@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import DBSCAN
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -59,6 +58,8 @@ def find_clusters(
     """
     if len(along_mm) < least:
         return np.zeros(len(along_mm), np.int64), []
+    from sklearn.cluster import DBSCAN  # slow to load, and only needed at the end of a roll
+
     points = np.stack([along_mm, across_mm], axis=1)
     found = DBSCAN(eps=reach_mm, min_samples=least).fit_predict(points)
     names = sorted(set(found.tolist()) - {-1}, key=lambda name: along_mm[found == name].min())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from sorby.files import atomic_write
+from sorby.files import explained
 from sorby.line.components import Region
 from sorby.line.scorer import GreyStrip
 from sorby.line.strips import Bookmark, Strip
@@ -94,9 +95,15 @@ class RecentStrips:
 
 
 def write_crop(path: Path, pixels: GreyStrip) -> None:
-    """Write a grey PNG."""
-    with atomic_write(path) as file:
-        Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG", compress_level=3)
+    """Write a grey PNG, complete or not at all.
+
+    It is not forced to the disk: the line would wait for each picture. A process that is killed loses none.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(partial, format="PNG", compress_level=3)
+        os.replace(partial, path)
 
 
 def _window(span: tuple[int, int], peak: int) -> tuple[int, int]:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -231,6 +230,8 @@ def _walk(x: _Floats, y: _Floats, start: int, period: float, search: RepeatSearc
 def _describe(
     x: _Floats, y: _Floats, track: _Ints, hits: list[int], slots: list[int], pairs: int, search: RepeatSearch
 ) -> Repeat:
+    from scipy import stats  # slow to load, and only needed where something recurs
+
     fit = stats.linregress(slots, x[hits])
     period, n = float(fit.slope), len(hits)
     rounding = search.resolution_mm / np.sqrt(12 * np.var(slots) * n)

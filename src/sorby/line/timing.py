@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from sorby.errors import InputError
 
@@ -54,6 +53,8 @@ class TimingModel:
         """Return the 95 % interval of the mean time of *n* tiles; None where there is none."""
         if self.ci95 is None:
             return None
+        from scipy import stats  # slow to load
+
         half = float(stats.t.ppf(0.975, self.n - 2)) * self._residual_s
         half *= float(np.sqrt(1 / self.n + (n - self._mean_n) ** 2 / self._spread_n))
         return self.predict(n) - half, self.predict(n) + half
@@ -89,6 +90,8 @@ def fit_timing(n: Sequence[float], seconds: Sequence[float]) -> TimingModel:
         raise InputError("a measured number of tiles or time is not above zero", "leave it out")
     if len(np.unique(tiles)) < 2:
         raise InputError("a fixed and a linear part need times of at least two numbers of tiles", "measure another")
+    from scipy import stats  # slow to load
+
     fit = stats.linregress(tiles, times)
     count = len(tiles)
     spread = float(((tiles - tiles.mean()) ** 2).sum())

@@ -217,8 +217,13 @@ def _conclude(
 
 def _analyse(defects: list[dict[str, Any]], request: LineRequest, notes: list[str]) -> tuple[list[Any], list[Repeat]]:
     """Mark the defects' clusters and repeats in place; return both."""
+    last_piece: dict[int, dict[str, Any]] = {}
     for defect in defects:
         defect["cluster"], defect["repeat"] = 0, 0
+        if defect["streak"]:
+            last_piece[defect["streak"]] = defect
+    for defect in last_piece.values():  # closed at its full length, it turned out to be the end
+        defect["continues"] = False
     # A streak recorded in pieces is one defect: its pieces recur because they were cut, not because a roller turned.
     whole = [index for index, defect in enumerate(defects) if defect["streak"] == 0]
     if len(whole) > _ANALYSED:

@@ -117,7 +117,7 @@ def _from_measurements(
     """Extrapolate in both ways; say where they differ."""
     if len(measured_n) != len(measured_s):
         raise InputError(
-            f"{len(measured_n)} values of --measured-n, but {len(measured_s)} of --measured-s", "give pairs"
+            f"{len(measured_n)} values of --measured-n, but {len(measured_s)} of --measured-s", "give one for each"
         )
     if not measured_n:
         return None, None
