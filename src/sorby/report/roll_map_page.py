@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -25,6 +26,8 @@ from sorby.report.wording import count
 _POINTS, _ROWS, _SHOTS, _ALARMS = 4000, 200, 36, 100
 _BANDS, _BAND_MM = 10, 500.0
 _SHOT_PX = 220
+_LONG_SHARE = 0.02  # of a band's length: longer defects are drawn as lines
+_THIN = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +153,14 @@ def _band(axes: Axes, facts: RollFacts, shown: pd.DataFrame, span: tuple[float, 
         if extent is None:
             axes.axvline(start, color=MUTED, linestyle=":", linewidth=1.2)
         elif start < span[1] and start + extent > span[0]:
-            axes.axvspan(max(start, span[0]), min(start + extent, span[1]), color=GRID, hatch="///", linewidth=0)
+            axes.axvspan(
+                max(start, span[0]),
+                min(start + extent, span[1]),
+                facecolor=GRID,
+                edgecolor=MUTED,
+                hatch="///",
+                linewidth=0,
+            )
     if facts.overlay is not None:
         inside = facts.overlay[facts.overlay.along_mm.between(*span)]
         size = facts.overlay.value - facts.overlay.value.min()
@@ -159,13 +169,29 @@ def _band(axes: Axes, facts: RollFacts, shown: pd.DataFrame, span: tuple[float, 
                      edgecolors=GREEN, linewidths=0.8)  # fmt: skip
     if not len(shown):
         return
+    # Long thin ones are lines, in every band they reach into; the rest are dots.
+    is_line = (shown.length_mm > _LONG_SHARE * (span[1] - span[0])) & (shown.length_mm > _THIN * shown.width_mm)
+    lines = shown[is_line & (shown.along_from_mm < span[1]) & (shown.along_to_mm > span[0])]
     here = shown[(shown.along_mm >= span[0]) & (shown.along_mm < span[1])]
+    dots = here[~is_line[here.index]]
     for severe, colour in ((False, BLUE), (True, ORANGE)):
-        part = here[here.severe == severe]
+        ends = _axes_of(lines[lines.severe == severe])
+        axes.add_collection(LineCollection(ends, colors=colour, linewidths=2, alpha=0.75))
+        part = dots[dots.severe == severe]
         size = np.clip(4 + 6 * part.length_mm.to_numpy(), 5, 90)
         axes.scatter(part.along_mm, part.across_mm, s=size, color=colour, alpha=0.75, linewidths=0)
     recurring = here[here.repeat > 0]
     axes.scatter(recurring.along_mm, recurring.across_mm, s=70, facecolors="none", edgecolors=INK, linewidths=1.0)
+
+
+def _axes_of(defects: pd.DataFrame) -> list[list[tuple[float, float]]]:
+    """Return the long axis of each defect as two points, (along, across)."""
+    angle = np.radians(defects.orientation_deg.to_numpy(dtype=float))
+    half = defects.length_mm.to_numpy(dtype=float) / 2
+    x, y = defects.along_mm.to_numpy(dtype=float), defects.across_mm.to_numpy(dtype=float)
+    dx, dy = half * np.cos(angle), half * np.sin(angle)
+    ends = np.stack([np.stack([x - dx, y - dy], axis=1), np.stack([x + dx, y + dy], axis=1)], axis=1)
+    return [[(float(a), float(b)) for a, b in pair] for pair in ends]
 
 
 def density(facts: RollFacts) -> str:
