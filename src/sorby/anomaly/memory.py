@@ -75,7 +75,8 @@ class GaussianMemory:
                 "a position-wise detector takes images of one size; see image.height and image.width",
             )
         by_place = vectors.flatten(2).permute(2, 0, 1)
-        return by_place.reshape(1, -1, by_place.shape[2]) if self.pooled else by_place
+        # Laid out place by place: sums and products over strided memory take several times as long.
+        return by_place.reshape(1, -1, by_place.shape[2]) if self.pooled else by_place.contiguous()
 
     def add(self, vectors: torch.Tensor, image: int) -> None:
         """Add an image's vectors to the sums."""
