@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional
 
+from sorby.anomaly.alignment import cell_centres, centring_shifts
 from sorby.backbone.patch_maps import PatchMaps
 from sorby.errors import InputError
 
@@ -80,10 +80,9 @@ class GridChoice(BaseModel):
     stride : int or None
         Pixels between places; maps finer than it are averaged to it. The finest map's own stride where None.
     alignment : {"centred", "corner"}
-        Which cells of a coarse map lie above a place. A stride-2 convolution with equal padding on both sides centres
-        cell i of a map at pixel stride * i, so ``centred`` repeats cells about their centres. ``corner`` repeats
-        them from their upper left corner as the published code does: coarse features then sit half a cell too far
-        down and right, up to 6 px of 16.
+        Which cells of a coarse map lie above a place. ``centred`` repeats cells about the pixel they look at, see
+        `sorby.anomaly.alignment`. ``corner`` repeats them from their upper left corner as the published code does:
+        what is found then lies about 10 px too far down and right.
     neighbourhood : int
         Edge, in cells of each map, of the window that is averaged around a place: 1 for none, 3 as in PatchCore
         (Roth et al. 2022).
@@ -122,8 +121,8 @@ class Embedding(nn.Module):
     channels : tuple of int
         Channels of each level.
     centred : bool
-        Whether cell i of a map is taken to be centred at pixel stride * i; always False for transformers, whose
-        patches are centred between pixels.
+        Whether cell i of the finest map is taken to be centred at pixel stride * i; always False for transformers,
+        whose patches are centred between pixels.
     shifts : tuple of int
         For each level but the finest: by how many cells of the next finer grid it is moved up and left when it is
         repeated there.
@@ -149,11 +148,17 @@ class Embedding(nn.Module):
         self._members = [[k for k, stride in enumerate(on_level) if stride == level] for level in self.strides]
         self._pools = [max(1, finest // stride) for stride in maps.strides]
         self.centred = grid.alignment == "centred" and not hasattr(maps.module, "patch_embed")
-        self.shifts = _shifts(self.strides) if self.centred else (0,) * (len(self.strides) - 1)
+        self.shifts = self._shifts() if self.centred else (0,) * (len(self.strides) - 1)
         self.summed = features.kind == "orthogonal"
         total = sum(maps.channels)
         self.length = features.length(total)
         self.channels = self._choose(total)
+
+    def _shifts(self) -> tuple[int, ...]:
+        """Return by how much each level is moved when it is repeated."""
+        found = cell_centres(self.maps)
+        own = [float(np.mean([found[m] for m in members if self._pools[m] == 1] or [0.0])) for members in self._members]
+        return centring_shifts(self.strides, own)
 
     def _choose(self, total: int) -> tuple[int, ...]:
         """Lay down what is taken of each level; return the channels of the levels."""
@@ -196,6 +201,9 @@ class Embedding(nn.Module):
             level = functional.avg_pool2d(
                 level, self.neighbourhood, stride=1, padding=self.neighbourhood // 2, count_include_pad=False
             )
+        if pool > 1 and self.centred:  # averaged about the cell's centre, not to its lower right
+            half = pool // 2
+            level = functional.pad(level, (half, 0, half, 0), mode="replicate")[..., :-half, :-half]
         return functional.avg_pool2d(level, pool) if pool > 1 else level
 
     def step(self, level: torch.Tensor, k: int) -> torch.Tensor:
@@ -214,23 +222,6 @@ class Embedding(nn.Module):
         if self.summed:
             return torch.stack(spread).sum(0)
         return spread[0] if len(spread) == 1 else torch.cat(spread, 1)
-
-
-def _shifts(strides: Sequence[int]) -> tuple[int, ...]:
-    """Return the shifts between neighbouring levels that keep every level centred on the finest grid.
-
-    A level whose cells hold R finest ones is centred by (R - 1) / 2; what the steps below it move is given already,
-    and half cells go down.
-    """
-    shifts: list[int] = []
-    moved = 0  # of the level reached so far, in cells of the finest grid
-    for fine, coarse in itertools.pairwise(strides):
-        unit = fine // strides[0]
-        ideal = (coarse // strides[0] - 1) / 2
-        step = min(range(coarse // fine), key=lambda s, m=moved, u=unit: (abs(m + s * u - ideal), s))  # type: ignore[misc]
-        shifts.append(step)
-        moved += step * unit
-    return tuple(shifts)
 
 
 def upsample(level: torch.Tensor, times: int, shift: int = 0) -> torch.Tensor:
