@@ -28,10 +28,8 @@ def line() -> None:
 def _detector_options(command: _Command) -> _Command:
     """Add what decides how strips are scored."""
     for option in (
-        click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "int8"]), default="auto",
+        click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto",
                      show_default=True, help="Of the detector's arithmetic."),
-        click.option("--stride", type=click.Choice(["4", "8", "16"]), default="8", show_default=True,
-                     help="Edge of a cell of the anomaly map, pixels."),
         click.option("--rows", type=click.IntRange(min=64), default=512, show_default=True,
                      help="Lines of a strip, its margins included; a multiple of 32."),
     ):  # fmt: skip
@@ -158,7 +156,6 @@ def _request(options: dict[str, Any]) -> Any:
     return LineRequest(
         levels=Levels(options.pop("black"), options.pop("white")),
         dtype=cast(RawType, options.pop("dtype")),
-        stride=int(options.pop("stride")),
         alarms=AlarmLimits(options.pop("severe_ratio"), options.pop("severe_length_mm"), options.pop("density_per_m")),
         repeats=RepeatSearch(least_period_mm=least, most_period_mm=most),
         **options,
@@ -221,7 +218,7 @@ def _numbers(_ctx: click.Context, parameter: click.Parameter, value: str | None)
 @signed_option
 @reports(_show_budget)
 def budget(sheet: str | None, width_mm: float | None, height_mm: float | None, speed: str | None,
-           m_per_min: float | None, stride: str, rows: int, **options: Any) -> dict[str, Any]:  # fmt: skip
+           m_per_min: float | None, rows: int, **options: Any) -> dict[str, Any]:  # fmt: skip
     """Reckon the speed that a web asks for, and hold measurements against it.
 
     Example: sorby line budget --sheet 8x11in --sheets 4 --tiles 4181 --pixel-size-um 34 --speed "10 ft/min"
@@ -239,4 +236,4 @@ def budget(sheet: str | None, width_mm: float | None, height_mm: float | None, s
         raise InputError(f"--rows {rows} is no multiple of 32", "e.g. 256 or 512")
     across, along = parse_sheet(sheet) if sheet is not None else (width_mm or 0.0, height_mm or 0.0)
     velocity = parse_speed(speed) if speed is not None else m_per_min or 0.0
-    return line_budget(across_mm=across, along_mm=along, m_per_min=velocity, stride=int(stride), rows=rows, **options)
+    return line_budget(across_mm=across, along_mm=along, m_per_min=velocity, rows=rows, **options)

@@ -116,7 +116,8 @@ def _header(source: LineSource, scorer: StripScorer, detector: dict[str, Any], r
     }
     fixed = {name: value for name, value in asdict(request).items() if name not in free}
     strip = {name: getattr(scorer, name) for name in ("stride", "margin_px", "rows", "width", "threshold")}
-    return {"source": source.identity(), "detector": detector, "strip": strip, "request": fixed}
+    known = {name: detector[name] for name in ("bundle_sha256", "detector") if name in detector}
+    return {"source": source.identity(), "detector": known, "strip": strip, "request": fixed}
 
 
 def _run(
@@ -145,6 +146,7 @@ def _run(
         "mpix_per_s": (counts.scored_pixels - before[0]) / 1e6 / seconds,
         "latency_ms": pipeline.latencies.as_dict(),
         "seconds": pipeline.seconds,
+        "cell_mm": scorer.stride * scale.along_mm,
     }
     return _conclude(journal, recorder, out, request, marks, {**speed, "resumed": resumed, "detector": detector})
 
@@ -177,7 +179,7 @@ def _conclude(
     for kind, value in journal.entries(*found):
         found[kind].append(value)
     defects, notes = found["defect"], list[str]()
-    clusters, repeats = _analyse(defects, request, notes)
+    clusters, repeats = _analyse(defects, request, facts["cell_mm"], notes)
     alarms = [*found["alarm"], *(_repeat_alarm(number, repeat) for number, repeat in enumerate(repeats, start=1))]
     alarms.sort(key=lambda alarm: (alarm["along_mm"], alarm["kind"]))
     counts, scale = recorder.counts, request.scale
@@ -215,7 +217,9 @@ def _conclude(
     return result
 
 
-def _analyse(defects: list[dict[str, Any]], request: LineRequest, notes: list[str]) -> tuple[list[Any], list[Repeat]]:
+def _analyse(
+    defects: list[dict[str, Any]], request: LineRequest, cell_mm: float, notes: list[str]
+) -> tuple[list[Any], list[Repeat]]:
     """Mark the defects' clusters and repeats in place; return both."""
     last_piece: dict[int, dict[str, Any]] = {}
     for defect in defects:
@@ -233,7 +237,7 @@ def _analyse(defects: list[dict[str, Any]], request: LineRequest, notes: list[st
     across = np.array([defects[index]["across_mm"] for index in whole])
     labels, clusters = find_clusters(along, across, reach_mm=request.cluster_mm, least=request.cluster_least)
     # A centre lies on the grid of cells.
-    search = replace(request.repeats, resolution_mm=request.stride * request.scale.along_mm)
+    search = replace(request.repeats, resolution_mm=cell_mm)
     repeats = find_repeats(along, across, search)
     for index, label in zip(whole, labels, strict=True):
         defects[index]["cluster"] = int(label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from sorby.line.budget import Budget, line_need, published_estimates
 from sorby.line.scorer import StripScorer
 from sorby.line.timing import difference_note, fit_timing, proportional_s
 from sorby.workflow.line_opening import LineRequest, MakeScorer, open_scorer
+
+if TYPE_CHECKING:
+    from sorby.backbone.runtime import Precision  # torch takes a while to import
 
 _SHORTEST_S, _FACTORS, _REPEATS = 0.1, (1, 2, 4, 8), 3
 _GROUND, _NOISE = 128.0, 12.0
@@ -35,8 +38,7 @@ def line_budget(
     measured_s: Sequence[float] = (),
     bundle: Path | str | MakeScorer | None = None,
     rows: int = 512,
-    stride: int = 8,
-    precision: str = "auto",
+    precision: Precision = "auto",
     require_signed: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -60,9 +62,9 @@ def line_budget(
         Numbers of tiles and the seconds they took together.
     bundle : path or callable, optional
         Measure this machine with it.
-    rows, stride : int
-        Strips to measure with.
-    precision : str
+    rows : int
+        Of the strips to measure with.
+    precision : {"auto", "fp32", "bf16"}
     require_signed : bool
     seed : int
         Of the strips measured with.
@@ -99,7 +101,7 @@ def line_budget(
     paper, model = _from_measurements(need, measured_n, measured_s, notes)
     machine = None
     if bundle is not None:
-        machine = _measure(need, bundle, rows, stride, precision, seed, require_signed=require_signed)
+        machine = _measure(need, bundle, rows, precision, seed, require_signed=require_signed)
     return {
         "need": {**need.as_dict(), "sheets": sheets, "tiles_per_sheet": need.tiles / sheets},
         "paper": paper,
@@ -157,14 +159,13 @@ def _measure(
     need: Budget,
     bundle: Path | str | MakeScorer,
     rows: int,
-    stride: int,
-    precision: str,
+    precision: Precision,
     seed: int,
     *,
     require_signed: bool,
 ) -> dict[str, Any]:
     """Time strips of growing numbers on this machine; overlaps between strips are not counted as web."""
-    request = LineRequest(pixel_size_um=1.0, rows=rows, stride=stride, precision=precision, lanes=need.lanes)
+    request = LineRequest(pixel_size_um=1.0, rows=rows, precision=precision, lanes=need.lanes)
     scorer, detector = open_scorer(bundle, need.across_px, request, require_signed=require_signed)
     rng = np.random.default_rng(seed)
     noise = rng.normal(_GROUND, _NOISE, (scorer.rows, scorer.width))

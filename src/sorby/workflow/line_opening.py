@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sorby.errors import InputError
-from sorby.files import sha256_file
 from sorby.line.alarms import AlarmLimits
 from sorby.line.camera import is_camera, open_camera
 from sorby.line.defects import Scale
@@ -26,6 +24,9 @@ from sorby.line.side_by_side import Camera, SideBySide
 from sorby.line.sources import FolderSource, TallImage
 from sorby.line.watching import CameraLimits, Watched
 from sorby.micrograph import is_image_name
+
+if TYPE_CHECKING:
+    from sorby.backbone.runtime import Precision  # torch takes a while to import
 
 _EDGE_PX = 64  # room for mirrored margins at the web's edges, where the detector has none of its own
 _LANE_STEP_PX = 32
@@ -59,9 +60,10 @@ class LineRequest:
         Drop strips rather than make the source wait.
     frames : int, optional
         Stop a camera after so many.
-    rows, stride : int
-        Lines of a strip with its margins, and edge of a map cell, pixels.
-    precision : str
+    rows : int
+        Lines of a strip with its margins.
+    precision : {"auto", "fp32", "bf16"}
+        Of the detector's arithmetic.
     queue_strips : int
     min_cells : int
     piece_mm, edge_mm : float
@@ -86,8 +88,7 @@ class LineRequest:
     live: bool = False
     frames: int | None = None
     rows: int = 512
-    stride: int = 8
-    precision: str = "auto"
+    precision: Precision = "auto"
     queue_strips: int = 4
     min_cells: int = 1
     piece_mm: float = 100.0
@@ -184,9 +185,17 @@ def open_scorer(
     path = Path(bundle)
     if not path.exists():
         raise InputError(f"{path}: no such bundle", "make one with 'sorby anomaly fit'")
-    opened = import_module("sorby.workflow.anomaly_models").open_detector(path, require_signed=require_signed)
-    scorer = opened.strip_scorer(rows=request.rows, width=width, stride=request.stride, precision=request.precision)
-    return cast(StripScorer, scorer), {"bundle_sha256": sha256_file(path)}
+    from sorby.workflow.anomaly import open_detector  # torch and OpenVINO take a while to import
+
+    opened = open_detector(path, require_signed=require_signed)
+    try:
+        scorer = opened.detector.strip_scorer(width, rows=request.rows, precision=request.precision)
+    except ValueError as error:
+        raise InputError(f"--rows {request.rows}: {error}", "use strips with more rows, e.g. 512") from error
+    return scorer, {
+        "bundle_sha256": opened.sha256, "signature": opened.signature, "precision": scorer.precision,
+        "stride": scorer.stride, "margin_px": scorer.margin_px, "threshold": scorer.threshold,
+    }  # fmt: skip
 
 
 def read_overlay(path: Path) -> pd.DataFrame:
