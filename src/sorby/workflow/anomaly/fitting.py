@@ -12,12 +12,11 @@ from sorby.anomaly.detector import Detector
 from sorby.anomaly.detector_bundle import KnownImage, save
 from sorby.anomaly.recipe import AnomalyRecipe
 from sorby.anomaly.thresholds import Threshold
-from sorby.anomaly.views import read_views
 from sorby.backbone.runtime import Device
 from sorby.errors import InputError, Quarantined
 from sorby.evidence.pixel_ranking import best_f1_threshold
 from sorby.files import sha256_file
-from sorby.micrograph import read
+from sorby.micrograph import identify
 from sorby.progress import bar
 from sorby.workflow.anomaly.calibrating import (
     Division,
@@ -119,16 +118,16 @@ def fit(
 
 
 def _look_at(paths: Sequence[Path], recipe: AnomalyRecipe) -> tuple[int, set[tuple[int, int]]]:
-    """Return how many views the first readable image has, and the sizes of a few images."""
-    views, shapes = 1, set()
-    for path in paths[: min(len(paths), 12)]:
+    """Return how many views the first readable image has, and the sizes of the images, from their headers."""
+    views, shapes = 1, set[tuple[int, int]]()
+    for path in paths:
         try:
-            pixels = read(path).pixels
-            shapes.add((pixels.shape[0], pixels.shape[1]))
-            if len(shapes) == 1 and recipe.views.kind != "whole":
-                views = len(read_views(path, recipe.image, recipe.views).boxes)
+            header = identify(path)
+            if not shapes:
+                views = len(recipe.views.boxes(header.height, header.width))
         except InputError:
             continue  # it is quarantined, with its reason, when it is read for fitting
+        shapes.add((header.height, header.width))
     return views, shapes
 
 

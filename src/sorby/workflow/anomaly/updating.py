@@ -86,6 +86,7 @@ def update(
     detector.threshold = _calibrated(detector, before, known, places, device)
     if before.rule == "f1":
         warnings.append("the threshold of best F1 is that of the images before; fit again with --bad to renew it")
+    known = places.named(known)
     target = Path(bundle if out is None else out)
     runtime = detector.runtime(device)
     sha256 = save(
@@ -141,6 +142,10 @@ class _Places:
                     "give --images DIR, the folder where the good images lie now",
                 )
             self._good.add(image.sha256)
+
+    def named(self, images: Sequence[KnownImage]) -> list[KnownImage]:
+        """Return images with the place where they lie now as their name."""
+        return [replace(image, name=self._at[image.sha256].resolve().as_posix()) for image in images]
 
     def of(self, images: Sequence[KnownImage]) -> list[Path]:
         """Return the paths of images."""
