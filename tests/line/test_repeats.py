@@ -39,6 +39,15 @@ def test_two_rollers_are_told_apart(rng: np.random.Generator) -> None:
     assert sorted(round(repeat.period_mm) for repeat in find_repeats(x, y)) == [200, 347]
 
 
+def test_six_exact_marks_suffice_among_a_few_others() -> None:
+    """A coarse tolerance would leave them to chance; the finer ones that are tried do not."""
+    x = np.r_[82.6 + 62.85 * np.arange(6), 199.9, 202.2, 461.6]
+    y = np.r_[np.full(6, 40.2), 39.6, 41.9, 38.7]
+    (repeat,) = find_repeats(x, y, RepeatSearch(least_period_mm=30))
+    assert repeat.period_mm == pytest.approx(62.85, abs=0.01)
+    assert repeat.count == 6
+
+
 def test_scattered_defects_show_a_repeat_at_most_as_often_as_stated() -> None:
     rng = np.random.default_rng(11)
     search = RepeatSearch(p_value=0.05)

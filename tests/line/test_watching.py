@@ -66,6 +66,15 @@ def test_in_an_even_brightness_it_cannot_show() -> None:
     assert _kinds(frames) == [[]] * 4
 
 
+def test_clouds_that_wander_across_the_web_are_not_taken_for_a_mirrored_frame() -> None:
+    from scipy import ndimage
+
+    rng = np.random.default_rng(8)
+    field = ndimage.gaussian_filter(rng.normal(0, 1, (8000, 400)), (150, 40))
+    clouds = np.clip(120 + 12 * field / field.std() + rng.normal(0, 4, field.shape), 0, 255).astype(np.uint8)
+    assert not any("flipped" in kinds for kinds in _kinds([clouds[a : a + 200] for a in range(0, 8000, 200)]))
+
+
 def test_first_and_last_line_exchanged_shows_where_lines_resemble_their_neighbours() -> None:
     texture = _smooth(300, 200)
     frames = [texture[a : a + 50] for a in range(0, 300, 50)]

@@ -4,15 +4,16 @@ How chance is reckoned with. Two defects of one track (close to each other acros
 there on every multiple of it is a slot; a defect within the tolerance of where the last hit predicts it is a hit. Were
 the defects scattered at random along the track with the density seen in the span, a slot would be hit with probability
 q = 1 - exp(-2 tolerance density), independently of the others; the probability of k - 2 or more hits among the J - 2
-slots that the pair does not fill itself is a binomial tail. Any pair may propose, and a chain may begin and end at
-any slot, so the tail is multiplied by the number of pairs of all tracks and by the square of the number of slots
-(Bonferroni). The result is an upper bound for the chance that a roll without any repeating defect shows one as
-convincing.
+slots that the pair does not fill itself is a binomial tail. Any pair may propose, three tolerances are tried (the
+stated one, its half and its quarter), and a chain may begin and end at any slot, so the tail is multiplied by the
+number of pairs of all tracks, by three and by the square of the number of slots (Bonferroni). The result is an upper
+bound for the chance that a roll without any repeating defect shows one as convincing.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _NEIGHBOURS = 64  # pairs are formed with so many successors of a track
 _CANDIDATES = 24  # periods followed up for each track
 _MISSES = 6  # slots in a row without a hit end a chain
 _LEAST_LOG = -690.0  # of a probability that a float still holds
+_FINER = (1, 2, 4)  # the tolerance and parts of it are tried: the marks of many a roller hardly scatter
 _STARTS = 4  # pairs of a period from which a chain is begun
 
 
@@ -117,12 +119,13 @@ def find_repeats(along_mm: _Floats, across_mm: _Floats, search: RepeatSearch | N
         The least probable by chance first; no defect belongs to two.
     """
     search = search or RepeatSearch()
+    searches = [replace(search, along_tolerance_mm=search.along_tolerance_mm / part) for part in _FINER]
     tracks = [track for track in _tracks(along_mm, across_mm, search) if len(track) >= search.least]
-    pairs = sum(_pair_count(along_mm[track], search) for track in tracks)
+    looks = len(searches) * sum(_pair_count(along_mm[track], search) for track in tracks)
     found: list[Repeat] = []
     taken = np.zeros(len(along_mm), bool)
     while True:
-        chains = [_best_chain(along_mm, across_mm, track[~taken[track]], pairs, search) for track in tracks]
+        chains = [_best_chain(along_mm, across_mm, track[~taken[track]], looks, searches) for track in tracks]
         best = min((chain for chain in chains if chain), key=lambda chain: chain.p_value, default=None)
         if best is None or best.p_value > search.p_value:
             return found
@@ -186,17 +189,26 @@ def _proposals(x: _Floats, search: RepeatSearch) -> list[tuple[int, float]]:
     return proposals
 
 
-def _best_chain(along_mm: _Floats, across_mm: _Floats, track: _Ints, pairs: int, search: RepeatSearch) -> Repeat | None:
+def _best_chain(
+    along_mm: _Floats, across_mm: _Floats, track: _Ints, looks: int, searches: Sequence[RepeatSearch]
+) -> Repeat | None:
     """Return the chain of a track that chance explains worst; None where it has none long enough."""
-    if len(track) < search.least:
+    if len(track) < searches[0].least:
         return None
     x, y = along_mm[track], across_mm[track]
-    chains = []
-    for start, period in _proposals(x, search):
-        hits, slots = _follow(x, y, start, period, search)
-        if len(hits) >= search.least:
-            chains.append(_describe(x, y, track, hits, slots, pairs, search))
-    return min(chains, key=lambda chain: (chain.p_value, -chain.count), default=None)
+    best: Repeat | None = None
+    for search in searches:  # a finer tolerance only where the stated one shows nothing: it loses members
+        chains = []
+        for start, period in _proposals(x, search):
+            hits, slots = _follow(x, y, start, period, search)
+            if len(hits) >= search.least:
+                chains.append(_describe(x, y, track, hits, slots, looks, search))
+        if best is not None:
+            chains.append(best)
+        best = min(chains, key=lambda chain: (chain.p_value, -chain.count), default=None)
+        if best is not None and best.p_value <= search.p_value:
+            break
+    return best
 
 
 def _follow(x: _Floats, y: _Floats, start: int, period: float, search: RepeatSearch) -> tuple[list[int], list[int]]:
@@ -228,7 +240,7 @@ def _walk(x: _Floats, y: _Floats, start: int, period: float, search: RepeatSearc
 
 
 def _describe(
-    x: _Floats, y: _Floats, track: _Ints, hits: list[int], slots: list[int], pairs: int, search: RepeatSearch
+    x: _Floats, y: _Floats, track: _Ints, hits: list[int], slots: list[int], looks: int, search: RepeatSearch
 ) -> Repeat:
     from scipy import stats  # slow to load, and only needed where something recurs
 
@@ -241,7 +253,7 @@ def _describe(
     q = 1 - np.exp(-2 * search.along_tolerance_mm * inside / span)
     looked_at = slots[-1] - slots[0] + 1
     log_tail = float(stats.binom.logsf(n - 3, looked_at - 2, q))
-    log_p = max(log_tail + np.log(max(pairs, 1)) + 2 * np.log(looked_at), _LEAST_LOG)
+    log_p = max(log_tail + np.log(max(looks, 1)) + 2 * np.log(looked_at), _LEAST_LOG)
     return Repeat(
         period_mm=round(period, 4),
         ci95=(round(period - margin, 4), round(period + margin, 4)),

@@ -2,10 +2,11 @@
 
 What can be found of a mirrored frame, and what cannot: *left and right exchanged* shows in the brightness across the
 web (lens shading, lamps, streaks along the web), which stays the same from frame to frame; a frame that resembles the
-mirrored profile of its predecessors is flipped. Where that profile is symmetric, or flat, nothing can be told.
-*First and last line exchanged* shows at the joint of two frames: the last line of one should resemble the first line
-of the next, not its last. Where neighbouring lines have nothing in common (coarse pitch, shot noise), nothing can be
-told. A camera that has delivered flipped frames from the very first is not found; nor is a frame turned by both.
+mirrored profile of its predecessors is flipped, provided that these resembled each other. Where that profile is
+symmetric, flat, or wanders with the texture, nothing can be told. *First and last line exchanged* shows at the joint
+of two frames: the last line of one should resemble the first line of the next, not its last. Where neighbouring lines
+have nothing in common (coarse pitch, shot noise), nothing can be told. A camera that has delivered flipped frames from
+the very first is not found; nor is a frame turned by both.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorby.line.lines import Incident, IncidentKind, Item, LineSource, LostLines
+from sorby.line.lines import Incident, IncidentKind, Item, LineBlock, LineSource, LostLines
 from sorby.line.scorer import GreyStrip
 
 _BINS = 64
 _EVERY = 8  # every eighth line suffices for a mean over lines
+_TRUST, _STEADY = 0.4, 0.8
 _MEMORY = 0.2  # weight of a new frame in the running profile
 _FLIP_LEAD, _FLIP_LEAST = 0.4, 0.5
 _JOINT_LEAD, _JOINT_LEAST = 0.35, 0.5
@@ -60,17 +62,26 @@ class CameraWatch:
         self._limits = limits or CameraLimits()
         self._checksum: int | None = None
         self._profile: _Profile | None = None
+        # How well frames resembled their predecessors so far; without that, a likeness to the mirror image is chance.
+        self._steady: float | None = None
+        self._joined: float | None = None
         self._last: GreyStrip | None = None
 
     def state(self) -> dict[str, Any]:
         """Return what it remembers, but for the last line, which it learns again from the frame before."""
-        return {"checksum": self._checksum, "profile": None if self._profile is None else self._profile.tolist()}
+        return {
+            "checksum": self._checksum,
+            "profile": None if self._profile is None else self._profile.tolist(),
+            "steady": self._steady,
+            "joined": self._joined,
+        }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
+    def restore(self, state: dict[str, Any], before: GreyStrip | None = None) -> None:
+        """Go on from `state`, after the frame *before*."""
         self._checksum = state["checksum"]
         self._profile = None if state["profile"] is None else np.array(state["profile"])
-        self._last = None
+        self._steady, self._joined = state["steady"], state["joined"]
+        self._last = None if before is None else before[-1].copy()
 
     def forget(self) -> None:
         """Lines were lost: the next frame does not continue this one."""
@@ -104,11 +115,13 @@ class CameraWatch:
         found: list[tuple[IncidentKind, str]] = []
         if self._profile is not None and len(profile) == len(self._profile):
             same, mirrored = _likeness(profile, self._profile), _likeness(profile[::-1], self._profile)
-            if mirrored > _FLIP_LEAST and mirrored - same > _FLIP_LEAD:
+            if (self._steady or 0) > _STEADY and mirrored > _FLIP_LEAST and mirrored - same > _FLIP_LEAD:
                 message = (
                     f"left and right are exchanged (likeness to its predecessors {same:.2f}, mirrored {mirrored:.2f})"
                 )
                 found.append(("flipped", message))
+            if not found:
+                self._steady = _smoothed(self._steady, same)
         if not found:
             found += self._joint(pixels)
         if not found:
@@ -124,9 +137,10 @@ class CameraWatch:
         common = pixels[::_EVERY].mean(axis=0)
         before, first, last = (line - common for line in (self._last, pixels[0], pixels[-1]))
         onward, backward = _likeness(before, first), _likeness(before, last)
-        if backward > _JOINT_LEAST and backward - onward > _JOINT_LEAD:
+        if (self._joined or 0) > _STEADY and backward > _JOINT_LEAST and backward - onward > _JOINT_LEAD:
             likeness = f"likeness at the joint {onward:.2f}, at the other end {backward:.2f}"
             return [("flipped", f"first and last line are exchanged ({likeness})")]
+        self._joined = _smoothed(self._joined, onward)
         return []
 
 
@@ -159,27 +173,32 @@ class Watched:
     def items(self, cursor: Any = None) -> Iterator[Item]:
         """Yield the source's items with what is odd about them.
 
-        A cursor points to the frame before and holds what the watch knew then: having looked at that frame again, it
-        judges the next as it would have without interruption.
+        A cursor points to the frame before, whose last line is needed, and holds what the watch knew after it: so the
+        next frame is judged as it would have been without interruption.
         """
-        watch, skip, inner = CameraWatch(self._limits), False, None
+        watch, state, inner = CameraWatch(self._limits), None, None
         if cursor is not None:
-            inner, skip = cursor["at"], cursor["skip"]
-            watch.restore(cursor["watch"])
-        before: dict[str, Any] | None = None
+            inner, state = cursor["at"], cursor["watch"]
+            if not cursor["line_before"]:
+                watch.restore(state)
+                state = None
+        before: Any = None
         for item in self._source.items(inner):
-            here = {"at": item.cursor, "watch": watch.state(), "skip": False}
-            marked = None if item.cursor is None else here if before is None else {**before, "skip": True}
+            if state is not None and isinstance(item, LineBlock):
+                watch.restore(state, item.pixels)
+                state, before = None, item.cursor
+                continue
+            marked = None
+            if item.cursor is not None:
+                at = item.cursor if before is None else before
+                marked = {"at": at, "watch": watch.state(), "line_before": before is not None}
             if isinstance(item, LostLines):
                 watch.forget()
                 before = None
-                yield replace(item, cursor=marked if marked is None else here)
+                yield replace(item, cursor=marked)
                 continue
             odd = watch.look(item.pixels) if item.rows else []
-            before = here
-            if skip:
-                skip = False
-                continue
+            before = item.cursor
             incidents = tuple(Incident(kind, 0, item.rows, 0, f"{item.origin}: {text}") for kind, text in odd)
             yield replace(item, cursor=marked, incidents=(*item.incidents, *incidents))
 
@@ -187,6 +206,10 @@ class Watched:
 def _given(profile: _Profile | None) -> _Profile:
     assert profile is not None
     return profile
+
+
+def _smoothed(running: float | None, value: float) -> float:
+    return value if running is None else running + _TRUST * (value - running)
 
 
 def _across(pixels: GreyStrip) -> _Profile:
