@@ -154,6 +154,12 @@ class Detector:
         """Cells around a view's map that are not judged."""
         return self.recipe.views.margin_px // self.stride
 
+    @property
+    def judged_cells(self) -> tuple[int, int]:
+        """Cells of a map that are judged, down and across."""
+        margin = 2 * self.margin_cells
+        return self.grid_size[0] - margin, self.grid_size[1] - margin
+
     def strip_scorer(self, width: int, *, rows: int = 512, precision: Precision = "auto") -> StripScorer:
         """Return the detector compiled for strips of a web, see `sorby.anomaly.strip_scorer.StripScorer`.
 

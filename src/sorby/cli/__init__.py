@@ -25,6 +25,7 @@ COMMANDS = {
         "Verdicts for images: label, confidence, set, novelty, referral.",
     ),
     "anomaly": ("sorby.cli.anomaly:anomaly", "Find what good images do not show: fit, score, evaluate, update."),
+    "line": ("sorby.cli.line:line", "A moving web to a roll map, and the speed that takes."),
     "measure": ("sorby.cli.measure:measure", "Needle length and grain size of micrographs with a scale."),
     "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
     "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),

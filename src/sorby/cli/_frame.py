@@ -23,6 +23,8 @@ Render = Callable[[dict[str, Any]], str]
 #: What newer versions of click raise for a group without a command, its help as the message.
 _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
+_INTERRUPTED = "interrupted; a fine-tuning or a line run resumes with the same command, anything else starts over"
+
 EXIT_DONE, EXIT_BUG, EXIT_INPUT, EXIT_QUARANTINED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -175,10 +177,10 @@ def run(root: click.Command, arguments: Sequence[str] | None = None) -> int:
         )
         return int(code or EXIT_DONE)
     except click.exceptions.Abort:
-        click.echo("interrupted; a fine-tuning resumes with the same command, anything else starts over", err=True)
+        click.echo(_INTERRUPTED, err=True)
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:
-        click.echo("interrupted; a fine-tuning resumes with the same command, anything else starts over", err=True)
+        click.echo(_INTERRUPTED, err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,15 @@ import click
 
 from sorby.cli._frame import reports
 from sorby.cli._options import device_option
-from sorby.workflow.demonstration import demo_steel
+
+#: Where the demonstration of each system is, imported when asked for.
+DEMOS = {
+    "steel": "sorby.workflow.demonstration:demo_steel",
+    "membrane": "sorby.workflow.membrane_demonstration:demo_membrane",
+}
 
 
-def _show(result: dict[str, Any]) -> str:
+def _show_steel(result: dict[str, Any]) -> str:
     test = result["metrics"]["test"]
     low, high = test["ci95"]["accuracy"]
     novel, known = result["novel_referred"], result["known_referred"]
@@ -32,8 +38,31 @@ def _show(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _show_membrane(result: dict[str, Any]) -> str:
+    auroc, at = result["metrics"]["image_auroc"], result["metrics"]["at_threshold"]
+    alarms = at["false_alarm_rate"]
+    repeats = ", ".join(f"{each['period_mm']:.2f} mm" for each in result["roll"]["repeats"]) or "none"
+    lines = [
+        "",
+        f"image AUROC {auroc['value']:.3f} on {auroc['n']} phantom pictures; false alarms"
+        f" {100 * alarms['value']:.1f} % of {alarms['n']} good ones",
+        f"roll map: {result['roll']['defects']} entries; recurring every {repeats}",
+        "",
+        f"report    {result['report']}",
+        f"roll map  {result['roll']['roll_map']}",
+        f"paper     {result['paper']}",
+        f"bundle    {result['bundle']}",
+        f"{result['seconds']:.0f} s",
+    ]
+    return "\n".join(lines)
+
+
+def _show(result: dict[str, Any]) -> str:
+    return _show_membrane(result) if "roll" in result else _show_steel(result)
+
+
 @click.command()
-@click.argument("kind", type=click.Choice(["steel"]), default="steel")
+@click.argument("kind", type=click.Choice(list(DEMOS)), default="steel")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("sorby-demo"), show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @device_option
@@ -43,5 +72,7 @@ def demo(kind: str, out: Path, seed: int, device: Any) -> dict[str, Any]:
 
     Example: sorby demo --out my-demo
     """
-    del kind  # steel is the only one so far; click has checked it
-    return demo_steel(out, seed=seed, device=device, say=lambda line: click.echo(line, err=True))
+    module, _, name = DEMOS[kind].partition(":")
+    run = getattr(import_module(module), name)
+    found: dict[str, Any] = run(out, seed=seed, device=device, say=lambda line: click.echo(line, err=True))
+    return found

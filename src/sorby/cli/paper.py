@@ -7,57 +7,126 @@ from typing import Any
 
 import click
 
-from sorby.classify import recipe as recipes
 from sorby.cli._frame import overrides, reports
 from sorby.cli._options import column_options, device_option, out_option, recipe_options
-from sorby.workflow.papers import PAPERS, run_paper
+from sorby.errors import InputError
+from sorby.workflow.papers import PAPERS
 
 
 def _show(result: dict[str, Any]) -> str:
-    lines = []
-    for row in result["table"]:
-        ours = "-" if row["ours"] is None else f"{100 * row['ours']['value']:.2f} %"
-        what = f"{row['network']} {row['head']} {row['regime']}"
-        lines.append(f"{what:<28} published {100 * row['published']['value']:.2f} %   ours {ours}   {row['flag']}")
+    lines = [_steel_row(row) if result["paper"] == "S1" else _membrane_row(row) for row in result["table"]]
     notes = [f"note      {line}" for line in result["warnings"]]
     return "\n".join([*lines, *notes, f"report    {result['report']}", f"{result['seconds']:.1f} s"])
+
+
+def _steel_row(row: dict[str, Any]) -> str:
+    ours = "-" if row["ours"] is None else f"{100 * row['ours']['value']:.2f} %"
+    what = f"{row['network']} {row['head']} {row['regime']}"
+    return f"{what:<28} published {100 * row['published']['value']:.2f} %   ours {ours}   {row['flag']}"
+
+
+def _membrane_row(row: dict[str, Any]) -> str:
+    what = f"{row['table']}  {row['protocol']:<17} d {row['features']:<20} {row['figure']:<29}"
+    return f"{what} published {row['published']['printed']:<12} ours {row['ours']['printed']:<12} {row['flag']}"
+
+
+_S3_ONLY = (
+    click.option("--scale", type=click.FloatRange(0, 4, min_open=True), default=1.0, show_default=True,
+                 help="S3 without DATA: size of the phantom sheets; 0.25 is quick."),
+    click.option("--repeats", type=click.IntRange(min=1), help="S3: standard runs; 36 and 20 where absent."),
+    click.option("--held-out", type=click.IntRange(min=0),
+                 help="S3: leave-one-out runs; one for each defective image where absent, 0 for none."),
+    click.option("--grid", "grids", type=click.IntRange(1, 5), multiple=True, help="S3: c of the 6c x 3c grid; 1, 3, 5."),
+    click.option("--fpr-limit", type=click.FloatRange(0, 1, min_open=True), default=0.3, show_default=True,
+                 help="S3: false positive rate up to which PRO is integrated."),
+    click.option("--b4", is_flag=True, help="S3: the published network, EfficientNet-B4; needs its weights."),
+    click.option("--split-holes", is_flag=True,
+                 help="S3: as published, hold out a tile while the other half of its hole stays."),
+    click.option("--studies/--no-studies", default=True, show_default=True,
+                 help="S3: other training shares, contrast and smoothing."),
+)  # fmt: skip
+
+
+def _membrane_options(command: Any) -> Any:
+    for option in reversed(_S3_ONLY):
+        command = option(command)
+    return command
 
 
 @click.command()
 @click.argument("name", type=click.Choice(list(PAPERS)))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @out_option("Folder of the page.")
-@click.option("--folds", type=click.IntRange(2, 100), help="Folds of the cross-validation.")
-@click.option("--maps/--no-maps", default=True, show_default=True, help="Whether figures with attention are made.")
+@click.option("--folds", type=click.IntRange(2, 100), help="S1: folds of the cross-validation.")
+@click.option("--maps/--no-maps", default=True, show_default=True, help="S1: whether figures with attention are made.")
+@_membrane_options
 @recipe_options
 @column_options
 @device_option
 @reports(_show)
-def paper(
-    name: str,
-    data: Path | None,
-    out: Path,
-    folds: int | None,
-    maps: bool,
-    recipe: str | None,
-    settings: tuple[str, ...],
-    seed: int | None,
-    label: str | None,
-    group: str | None,
-    image: str | None,
-    device: Any,
-) -> dict[str, Any]:
+def paper(name: str, data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
     """Draw a paper's tables and figures again, published cells beside ours.
 
-    DATA is a corpus or table of structure codes; without it, phantoms at the published counts are rendered once and
-    kept in the cache.
+    DATA is a corpus or table: of structure codes (S1), or of scanned sheets with their masks (S3). Without it,
+    phantoms at the published counts are rendered once and kept in the cache.
 
     Example: sorby paper S1 corpus.parquet --out papers/S1
     """
-    changes: dict[str, Any] = dict(overrides(settings))
-    if seed is not None:
-        changes["seed"] = seed
-    chosen = recipes.load(recipe, changes)
+    _refuse_others(name)
+    return _membrane(data, out, **options) if name == "S3" else _steel(data, out, **options)
+
+
+def _refuse_others(name: str) -> None:
+    """Refuse options that mean nothing to this paper, rather than ignore them."""
+    own = {"scale", "repeats", "held_out", "grids", "fpr_limit", "b4", "split_holes", "studies"}
+    steel = {"folds", "maps", "recipe", "label", "group", "image"}
+    context = click.get_current_context()
+    for key in own if name == "S1" else steel:
+        if context.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE:
+            flag = "--grid" if key == "grids" else f"--{key.replace('_', '-')}"
+            raise InputError(f"{flag} is no option of paper {name}", "see 'sorby paper --help'")
+
+
+def _steel(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
+    from sorby.classify import recipe as recipes
+    from sorby.workflow.papers import run_paper
+
+    changes: dict[str, Any] = dict(overrides(options["settings"]))
+    if options["seed"] is not None:
+        changes["seed"] = options["seed"]
+    chosen = recipes.load(options["recipe"], changes)
+    columns = {key: options[key] for key in ("label", "group", "image")}
     return run_paper(
-        name, out, data, recipe=chosen, device=device, label=label, group=group, image=image, folds=folds, maps=maps
+        "S1",
+        out,
+        data,
+        recipe=chosen,
+        device=options["device"],
+        folds=options["folds"],
+        maps=options["maps"],
+        **columns,
     )
+
+
+def _membrane(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
+    from sorby.workflow.anomaly.protocols import ProtocolSettings
+    from sorby.workflow.papers import run_membrane_paper
+    from sorby.workflow.papers.membrane import MembraneRequest
+
+    settings = ProtocolSettings(
+        repeats=options["repeats"],
+        held_out=options["held_out"],
+        fpr_limit=options["fpr_limit"],
+        same_defect=not options["split_holes"],
+        seed=options["seed"] or 0,
+    )
+    request = MembraneRequest(
+        data="",
+        settings=settings,
+        changes=overrides(options["settings"]),
+        grids=tuple(options["grids"]) or (1, 3, 5),
+        published_network=options["b4"],
+        studies=options["studies"],
+        device=options["device"],
+    )
+    return run_membrane_paper(out, data, request=request, scale=options["scale"])
