@@ -322,3 +322,14 @@ def test_a_bundle_of_another_kind_or_a_damaged_one_is_refused(fitted: dict[str, 
     damaged.write_bytes(bytes(data))
     with pytest.raises(BundleError):
         anomaly.open_detector(damaged)
+
+
+def test_any_bundle_opens_by_its_kind_and_a_wrong_command_names_the_right_one(
+    fitted: dict[str, Any], place: Path, tmp_path: Path
+) -> None:
+    import sorby
+
+    assert sorby.load(fitted["bundle"]).threshold.value == pytest.approx(fitted["threshold"])
+    with pytest.raises(BundleError, match="not a classifier") as refused:
+        sorby.inspect(fitted["bundle"], [place / "fresh"], tmp_path / "out")
+    assert "sorby anomaly score" in refused.value.hint

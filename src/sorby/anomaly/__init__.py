@@ -4,5 +4,9 @@ A detector is a backbone's patch maps (`embedding`), what is remembered of good 
 distances (`mahalanobis_maps`, `memory_bank`), its smoothing and a threshold. Everything up to the map is one graph.
 """
 
+from sorby.bundle import register_loader
+
 KIND = "anomaly"
 """Kind of the bundles that hold a detector."""
+
+register_loader(KIND, "sorby.anomaly.detector_bundle:load_bundle")

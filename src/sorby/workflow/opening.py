@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from sorby import bundle as bundles
+from sorby.anomaly import KIND as DETECTOR_KIND
 from sorby.bundle import OpenBundle, open_bundle
 from sorby.classify import KIND, Classifier
 from sorby.errors import BundleError
+from sorby.measure import SEGMENTER_KIND
+
+_COMMANDS = {
+    DETECTOR_KIND: "use sorby anomaly score, or sorby line run",
+    SEGMENTER_KIND: "use sorby measure grains or inclusions --segmenter",
+}
 
 
 def load(path: Path | str, *, require_signed: bool = False, device: str = "auto") -> Any:
@@ -30,5 +37,7 @@ def open_classifier(path: Path | str, *, require_signed: bool = False) -> tuple[
     bundle = open_bundle(path, require_signed=require_signed)
     if bundle.description.kind != KIND:
         kind = bundle.description.kind
-        raise BundleError(f"{path}: holds a model of kind {kind!r}, not a classifier", "see sorby bundle show")
+        raise BundleError(
+            f"{path}: holds a model of kind {kind!r}, not a classifier", _COMMANDS.get(kind, "see sorby bundle show")
+        )
     return Classifier.from_bundle(bundle), bundle
