@@ -16,6 +16,8 @@ from sorby.anomaly.embedding import Embedding, Levels
 from sorby.anomaly.gaussian_sums import GaussianSums
 from sorby.errors import InputError
 
+_ROWS_AT_ONCE = 4  # of places; a few hundred covariances stay in the caches
+
 
 def distances_once(embedding: Embedding, train: Levels, test: Levels, epsilon: float) -> torch.Tensor:
     """Return the distances (m, h, w) of test images from the Gaussians of training images.
@@ -71,15 +73,10 @@ def place_rows(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def _strips(embedding: Embedding, levels: Levels) -> Iterator[torch.Tensor]:
-    """Yield the vectors (P, n, D) of one strip of places after the other, as high as a cell of the coarsest level."""
-    finest = embedding.strides[0]
-    high = embedding.strides[-1] // finest
-    for top in range(0, levels[0].shape[2], high):
-        cut = [
-            level[:, :, top * finest // stride : (top + high) * finest // stride]
-            for level, stride in zip(levels, embedding.strides, strict=True)
-        ]
-        yield place_rows(embedding.assemble(cut))
+    """Yield the vectors (P, n, D) of a few rows of places at a time."""
+    vectors = embedding.assemble(levels)
+    for top in range(0, vectors.shape[2], _ROWS_AT_ONCE):
+        yield place_rows(vectors[:, :, top : top + _ROWS_AT_ONCE])
 
 
 def _from_gaussians(sums: GaussianSums, places: slice, asked: torch.Tensor, epsilon: float) -> torch.Tensor:
