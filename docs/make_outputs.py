@@ -18,9 +18,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 HERE = Path(__file__).resolve().parent
 OUTPUTS = HERE / "outputs"
 README = HERE.parent / "README.md"
+
+#: Names the sheet in the name of a tile, such as pinholes-1-03-02.png.
+SHEET = r"'(.+)-\d\d-\d\d'"
 
 #: Output file -> commands whose output it holds, in the order in which they are run.
 STEPS: dict[str, list[str]] = {
@@ -81,6 +86,67 @@ STEPS: dict[str, list[str]] = {
     "error-cuda": ["sorby train my_images --device cuda --out run2"],
     "error-unsigned": ["sorby inspect run/bundle.sorby new_images --out x --require-signed"],
     "error-image": ["sorby corpus scale no_image.png"],
+    "membrane-phantom": [
+        "sorby phantom membrane --n 8 --scale 0.3 --tiles 256 --out sheets",
+        "mkdir good && cp sheets/membrane/tiles/good/pinholes-* good/",
+    ],
+    "membrane-fit": [
+        rf"sorby anomaly fit good --recipe web --false-alarm-rate 0.02 --specimen-pattern {SHEET} --out pinholes.sorby",
+    ],
+    "membrane-fresh": [
+        "sorby phantom membrane --n 8 --scale 0.3 --tiles 256 --seed 7 --out fresh",
+        "mkdir -p new/good new/bad && cp fresh/membrane/tiles/good/pinholes-* new/good/"
+        " && cp fresh/membrane/tiles/bad/pinholes-* new/bad/",
+    ],
+    "membrane-evaluate": [
+        "sorby anomaly evaluate pinholes.sorby --good new/good --bad new/bad --masks fresh/membrane/tiles/masks"
+        rf" --specimen-pattern {SHEET}",
+    ],
+    "membrane-score": [
+        "sorby anomaly score pinholes.sorby new/bad --pixel-size-um 34 --maps --out scores",
+        "head -n 4 scores/scores.csv",
+        "head -n 4 scores/findings.csv",
+    ],
+    "membrane-elsewhere": [
+        "mkdir -p other/good other/bad && cp fresh/membrane/tiles/good/baseline-* other/good/"
+        " && cp fresh/membrane/tiles/bad/scratched-* other/bad/",
+        "sorby anomaly evaluate pinholes.sorby --good other/good --bad other/bad"
+        rf" --masks fresh/membrane/tiles/masks --specimen-pattern {SHEET}",
+    ],
+    "membrane-update": [
+        "mkdir today && cp new/good/pinholes-1-* today/",
+        "sorby anomaly update pinholes.sorby --add today --out pinholes-2.sorby",
+    ],
+    "line-run": [
+        "python web.py | sorby line run pinholes.sorby - --width 1536 --pixel-size-um 34 --out roll",
+    ],
+    "line-defects": [
+        "cut -d , -f 1-3,8,10,21 roll/roll_map.csv",
+        """awk -F , '$3 == "pinhole" {printf "%s %.1f mm, %.1f mm\\n", $3, .034 * $7, .034 * $8}' web-truth.csv""",
+        "cat roll/alarms.csv",
+    ],
+    "line-budget": [
+        'sorby line budget --sheet 8x11in --sheets 4 --tiles 4181 --pixel-size-um 34 --speed "10 ft/min"'
+        " --bundle pinholes.sorby",
+    ],
+    "line-budget-published": [
+        'sorby line budget --sheet 8x11in --sheets 4 --tiles 4181 --pixel-size-um 34 --speed "10 ft/min"'
+        " --measured-n 72,324,900 --measured-s 1.09,3.99,10.78",
+    ],
+    "anomaly-leave-one-out": [
+        "sorby anomaly fit few --set threshold.rule=leave-one-out --out few.sorby",
+    ],
+    "anomaly-show": ["sorby bundle show pinholes.sorby"],
+    "anomaly-quarantine": ["sorby anomaly score pinholes.sorby spoilt --out spoilt-scores"],
+    "error-no-good": ["sorby anomaly fit nothing --out x.sorby"],
+    "error-one-good": ["sorby anomaly fit one --out x.sorby"],
+    "error-rate": ["sorby anomaly fit few --false-alarm-rate 0.001 --out x.sorby"],
+    "error-mask": ["sorby anomaly evaluate pinholes.sorby --good new/good --bad spoilt-bad --masks spoilt-masks"],
+    "error-places": ["sorby line run few.sorby strips.raw --width 1536 --pixel-size-um 34 --out x"],
+    "error-width": ["sorby line run pinholes.sorby strips.raw --pixel-size-um 34 --out x"],
+    "error-roll": [
+        "python web.py | sorby line run pinholes.sorby - --width 1536 --pixel-size-um 34 --out roll",
+    ],
 }
 
 
@@ -100,7 +166,23 @@ def arrange(work: Path) -> None:
     whole = (work / "damaged" / image.name).read_bytes()
     (work / "damaged" / "broken.png").write_bytes(whole[: len(whole) // 3])
     (work / "no_image.png").write_text("this is text, whatever its name says", encoding="utf-8")
-    shutil.copyfile(HERE / "examples" / "api.py", work / "api.py")
+
+
+def arrange_tiles(work: Path) -> None:
+    """Lay out few, one, no and damaged tiles of electrode, a mask of another size, and lines of a web."""
+    good, bad = sorted((work / "good").glob("*.png")), sorted((work / "new" / "bad").glob("*.png"))
+    for tile in good[:30]:
+        copy(tile, work / "few")
+    copy(good[0], work / "one")
+    (work / "nothing").mkdir(exist_ok=True)
+    for tile in bad[:3]:
+        copy(tile, work / "spoilt")
+        copy(tile, work / "spoilt-bad")
+        copy(work / "fresh" / "membrane" / "tiles" / "masks" / tile.name, work / "spoilt-masks")
+    whole = tile.read_bytes()
+    (work / "spoilt" / "broken.png").write_bytes(whole[: len(whole) // 3])
+    Image.new("L", (200, 200), 255).save(work / "spoilt-masks" / tile.name)
+    (work / "strips.raw").write_bytes(bytes(1536 * 512))
 
 
 def copy(file: Path, folder: Path) -> None:
@@ -114,6 +196,10 @@ def tamper(work: Path) -> None:
     data = bytearray((work / "signed.sorby").read_bytes())
     data[len(data) // 2] ^= 1
     (work / "tampered.sorby").write_bytes(data)
+
+
+#: What is laid out after a step for those that follow.
+AFTERWARDS = {"demo": arrange, "membrane-fresh": arrange_tiles}
 
 
 def run(command: str, work: Path) -> str:
@@ -147,14 +233,16 @@ def main() -> None:
     work = (options.work or Path(tempfile.mkdtemp(prefix="sorby-docs-"))).resolve()
     work.mkdir(parents=True, exist_ok=True)
     OUTPUTS.mkdir(exist_ok=True)
+    for example in (HERE / "examples").glob("*.py"):
+        shutil.copyfile(example, work / example.name)
     for name in options.only or STEPS:
         if name == "tampered":
             tamper(work)
         text = "".join(run(command, work) for command in STEPS[name])
         keep(OUTPUTS / f"{name}.txt", text)
         sys.stderr.write(text)
-        if name == "demo":
-            arrange(work)
+        if name in AFTERWARDS:
+            AFTERWARDS[name](work)
 
 
 if __name__ == "__main__":

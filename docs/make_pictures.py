@@ -1,8 +1,9 @@
 """Draw the pictures of README and documentation from what ``sorby demo`` leaves.
 
-    python docs/make_pictures.py [--demo FOLDER]
+    python docs/make_pictures.py [--demo FOLDER] [--tiles FOLDER]
 
-Without --demo the demonstration is run first, in a temporary folder. Everything shown is a phantom.
+Without --demo the demonstration is run first, in a temporary folder. --tiles names the --work folder of an earlier
+make_outputs.py, for the picture of the membrane tutorial, which is left as it is otherwise. Everything is a phantom.
 """
 
 from __future__ import annotations
@@ -166,6 +167,22 @@ def attribution(demo: Demo) -> Figure:
     return figure
 
 
+def tiles(work: Path) -> Figure:
+    """Tiles of electrode above their anomaly maps: three pinholes from strong to weak, and the weakest of all."""
+    table = pd.read_csv(work / "scores" / "scores.csv")
+    ranked = table.sort_values("score", ascending=False)
+    picked = ranked.iloc[[0, len(ranked) // 3, 2 * len(ranked) // 3, -1]]
+    figure = Figure(figsize=(8.2, 4.3), dpi=100, facecolor="white")
+    for k, (number, row) in enumerate(picked.iterrows()):
+        path = work / row["image"]
+        above = "" if row["anomalous"] else ", below the threshold"
+        show(figure.add_subplot(2, 4, k + 1), Image.open(path).convert("RGB"), f"phantom {path.stem}")
+        map_file = work / "scores" / "maps" / f"{number:05d}-{path.stem}.png"
+        show(figure.add_subplot(2, 4, k + 5), Image.open(map_file), f"score {row['score']:.1f}{above}")
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.94, wspace=0.03, hspace=0.12)
+    return figure
+
+
 def save(figure: Figure, name: str) -> None:
     """Save as JPEG where micrographs are shown (small), else PNG."""
     PICTURES.mkdir(exist_ok=True)
@@ -177,13 +194,17 @@ def main() -> None:
     """Draw everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, help="folder of an earlier `sorby demo`")
-    folder = parser.parse_args().demo
+    parser.add_argument("--tiles", type=Path, help="working folder of an earlier `make_outputs.py`")
+    options = parser.parse_args()
+    folder = options.demo
+    matplotlib.rcParams.update(STYLE)
+    if options.tiles is not None:
+        save(tiles(options.tiles), "membrane.jpg")
     if folder is None:
         from sorby.workflow.demonstration import demo_steel
 
         folder = Path(tempfile.mkdtemp(prefix="sorby-pictures-")) / "demo"
         demo_steel(folder)
-    matplotlib.rcParams.update(STYLE)
     demo = Demo(folder)
     rate = json.loads((folder / "run" / "run.json").read_text("utf-8"))["recipe"]["verdict"]["novelty_rate"]
     save(first_screen(demo), "first-screen.jpg")

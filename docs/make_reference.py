@@ -16,12 +16,15 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from sorby.anomaly import recipe as detectors
+from sorby.anomaly.recipe import AnomalyRecipe
 from sorby.bundle import Description
 from sorby.classify import REASONS
 from sorby.classify import recipe as recipes
-from sorby.classify.recipe import Recipe, Section
+from sorby.classify.recipe import Recipe
 from sorby.cli import cli
 from sorby.corpus.schema import COLUMNS
 
@@ -60,7 +63,16 @@ AUGMENTATION = """
 """
 
 
-def described(section: type[Section]) -> dict[str, str]:
+#: The same for the recipe of a detector.
+DETECTOR_MEANINGS = {
+    "name": "a name of your own",
+    "seed": "of what is held out, of remembered patches, of random weights",
+    "augment": "in which positions good images are shown when fitting: `flips` makes four of each, `turns` eight"
+    " (Yan et al. 2023)",
+}
+
+
+def described(section: type[BaseModel]) -> dict[str, str]:
     """Return the meaning of each field from the ``Attributes`` of the section's docstring."""
     meanings: dict[str, str] = {}
     _, _, attributes = (section.__doc__ or "").partition("Attributes\n")
@@ -82,9 +94,12 @@ def kind(annotation: Any) -> str:
         return (
             f"list of {len(get_args(annotation))} numbers" if get_args(annotation)[-1] is not ... else "list of numbers"
         )
-    if get_origin(annotation) in (types.UnionType, list, dict):
-        return str(annotation).replace("typing.", "")
-    return {"int": "whole number", "float": "number", "str": "text", "bool": "`true`, `false`"}[annotation.__name__]
+    if get_origin(annotation) is types.UnionType:
+        return " or ".join(kind(choice) for choice in get_args(annotation))
+    if get_origin(annotation) is dict:
+        return "mapping"
+    names = {"int": "whole number", "float": "number", "str": "text", "bool": "`true`, `false`", "NoneType": "`null`"}
+    return names[annotation.__name__]
 
 
 def limits(field: FieldInfo) -> str:
@@ -106,20 +121,22 @@ def plain(text: str) -> str:
 
 def shown(value: Any) -> str:
     """Return a default as it would stand in YAML."""
+    if value is None or value == {}:
+        return "`null`" if value is None else "`{}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`[{', '.join(f'{entry:g}' for entry in value)}]`" if isinstance(value, tuple) else f"`{value}`"
 
 
-def rows(model: type[Section], prefix: str) -> Iterator[str]:
-    """Yield a table row for each plain field."""
+def rows(model: type[BaseModel], prefix: str, known: dict[str, str] = MEANINGS) -> Iterator[str]:
+    """Yield a table row for each plain field; *known* goes before what docstrings say."""
     meanings = described(model)
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             continue
-        meaning = plain(MEANINGS.get(f"{prefix}{name}") or meanings[name])  # KeyError: a field nobody has described
+        meaning = plain(known.get(f"{prefix}{name}") or meanings[name])  # KeyError: a field nobody has described
         about = "; ".join(part for part in (kind(field.annotation), limits(field)) if part)
-        yield f"| `{prefix}{name}` | {shown(field.default)} | {about} | {meaning} |"
+        yield f"| `{prefix}{name}` | {shown(field.get_default(call_default_factory=True))} | {about} | {meaning} |"
 
 
 def recipe_page() -> str:
@@ -140,10 +157,31 @@ def recipe_page() -> str:
     ]
     for name, field in Recipe.model_fields.items():
         section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
+        if isinstance(section, type) and issubclass(section, BaseModel):
             first = plain((section.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " "))
             parts += [f"## {name}", re.sub(r"\s+", " ", first), "\n".join([head, *rows(section, f"{name}.")])]
-    return "\n\n".join(parts) + "\n" + AUGMENTATION
+    return "\n\n".join(parts) + "\n" + AUGMENTATION + "\n" + detector_part()
+
+
+def detector_part() -> str:
+    """Return the reference of the recipes of anomaly detectors."""
+    head = "| field | default | allowed | meaning |\n|---|---|---|---|"
+    parts = [
+        "## Detector recipes",
+        "`sorby anomaly fit` has recipes of its own kind. Which one is for what stands in [fit an anomaly"
+        " detector](how-to/anomaly.md#which-recipe); what the fields do to a result in [anomaly"
+        " detection](concepts/anomaly.md).",
+        "```\nsorby anomaly fit good/ --recipe web --set grid.stride=8 --out web.sorby\n```",
+        f"Detector recipes that come with sorby: {', '.join(f'`{name}`' for name in detectors.names())}.",
+        "\n".join([head, *rows(AnomalyRecipe, "", DETECTOR_MEANINGS)]),
+    ]
+    for name, field in AnomalyRecipe.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            first = plain((section.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " "))
+            table = "\n".join([head, *rows(section, f"{name}.", DETECTOR_MEANINGS)])
+            parts += [f"### Detector: {name}", re.sub(r"\s+", " ", first), table]
+    return "\n\n".join(parts) + "\n"
 
 
 def commands(
@@ -192,7 +230,7 @@ def columns() -> str:
 
 def description() -> str:
     """Return the fields of bundle.json."""
-    fields = described(Description)  # type: ignore[arg-type]  # any numpydoc class will do
+    fields = described(Description)
     required = {name for name, field in Description.model_fields.items() if field.is_required()}
     lines = ["| field | holds |", "|---|---|"]
     for name in Description.model_fields:
