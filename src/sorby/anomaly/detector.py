@@ -28,6 +28,7 @@ from sorby.errors import InputError, Quarantined, SorbyError
 
 Array = npt.NDArray[np.float32]
 Progress = Callable[[int], None]
+_AT_ONCE = 16  # views whose vectors are remembered together: a whole sheet's would not fit in memory
 
 
 class MapGraph(nn.Module):
@@ -291,17 +292,17 @@ class Detector:
         memory = self.filled()
         kept: list[int] = []
         quarantined: list[Quarantined] = []
-        for k, found in self.vectors(paths, device=device):
+        for k, found, last in self._parts(paths, _AT_ONCE, device):
             if isinstance(found, SorbyError):
                 quarantined.append(Quarantined.from_error(paths[k], found))
+            elif forget is None:
+                memory.add(found, first + len(kept))
             else:
-                if forget is None:
-                    memory.add(found, first + len(kept))
-                else:
-                    memory.remove(found, forget[k])
-                kept.append(k)
-            if progress is not None:
-                progress(1)
+                memory.remove(found, forget[k])
+            if last:
+                kept += [] if isinstance(found, SorbyError) else [k]
+                if progress is not None:
+                    progress(1)
         self.changed()
         return kept, quarantined
 
@@ -309,6 +310,13 @@ class Detector:
         self, paths: Sequence[Path], *, device: Device = "auto"
     ) -> Iterator[tuple[int, torch.Tensor | SorbyError]]:
         """Yield each image's vectors (V, D, h, w), augmented views included, in the order given."""
+        for k, found, _ in self._parts(paths, None, device):
+            yield k, found
+
+    def _parts(
+        self, paths: Sequence[Path], at_once: int | None, device: Device
+    ) -> Iterator[tuple[int, torch.Tensor | SorbyError, bool]]:
+        """Yield vectors of *at_once* views (all of an image where None) and whether they are its image's last."""
         runtime = self.level_runtime(device)
         source = each_view(paths, self.recipe.image, self.recipe.views)
         shown = ((view, turn) for view in source for turn in range(self.turns))
@@ -316,12 +324,13 @@ class Detector:
         for (view, turn), outcome in stream(shown, lambda item: turned(item[0].pixels(), item[1]), runtime):
             if isinstance(outcome, SorbyError):
                 if turn == 0:
-                    yield view.image, outcome
+                    yield view.image, outcome, True
                 continue
             levels: Levels = [torch.from_numpy(level)[None] for level in outcome]
             collected.append(self.judged(self.embedding.assemble(levels)))
-            if view.number == view.count - 1 and turn == self.turns - 1:
-                yield view.image, torch.cat(collected)
+            last = view.number == view.count - 1 and turn == self.turns - 1
+            if last or (at_once is not None and len(collected) >= at_once):
+                yield view.image, torch.cat(collected), last
                 collected = []
 
     @property

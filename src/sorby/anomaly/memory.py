@@ -18,6 +18,7 @@ from sorby.anomaly.recipe import AnomalyRecipe
 from sorby.errors import InputError
 
 Arrays = dict[str, npt.NDArray[Any]]
+_TOGETHER = 16  # vectors a place that are added to the sums at once
 Size = tuple[int, int]
 
 
@@ -66,6 +67,7 @@ class GaussianMemory:
         self.pooled = pooled
         self.epsilon = epsilon
         self.sums = sums
+        self._waiting: list[torch.Tensor] = []
 
     def _rows(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return vectors (V, D, h, w) as (P, M, D)."""
@@ -79,9 +81,21 @@ class GaussianMemory:
         return by_place.reshape(1, -1, by_place.shape[2]) if self.pooled else by_place.contiguous()
 
     def add(self, vectors: torch.Tensor, image: int) -> None:
-        """Add an image's vectors to the sums."""
+        """Add an image's vectors to the sums.
+
+        Vectors wait until there are a few at each place: each addition passes over all covariances, and these are
+        a hundred times as large as an image's vectors.
+        """
         del image
-        rows = self._rows(vectors)
+        self._waiting.append(self._rows(vectors))
+        if self.pooled or sum(rows.shape[1] for rows in self._waiting) >= _TOGETHER:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        if not self._waiting:
+            return
+        rows = torch.cat(self._waiting, 1)
+        self._waiting.clear()
         if self.sums is None:
             self.sums = GaussianSums.about(rows)
         self.sums.add(rows)
@@ -103,6 +117,7 @@ class GaussianMemory:
         InputError
             Nothing was added.
         """
+        self._add_waiting()
         if self.sums is None:
             raise InputError("no good image could be read", "give at least two good images, better thirty")
         return self.sums
