@@ -22,7 +22,7 @@ from sorby.workflow.anomaly.protocol_figures import measure, summary
 from sorby.workflow.anomaly.protocol_models import detectors
 from sorby.workflow.anomaly.protocol_splits import by_sheet, halved, with_negatives, without_held_out
 from sorby.workflow.anomaly.protocols import ProtocolSettings, run_protocol
-from sorby.workflow.anomaly.sheets import read_sheets
+from sorby.workflow.anomaly.sheets import ScannedSheet, read_sheets
 from sorby.workflow.anomaly.sub_images import SubImages, cut
 
 SMALL = {"image.height": 64, "image.width": 64}
@@ -273,7 +273,8 @@ def test_sheets_without_baselines_cannot_be_run_on_a_grid(sheets):
 
 def _flat(n: int, rng: np.random.Generator) -> SubImages:
     pixels = np.clip(rng.normal(90, 4, (n, 64, 64, 1)), 0, 255).astype(np.uint8)
-    return SubImages(pixels, [None] * n, np.zeros((n, 4), int), np.zeros(n, int), [str(k) for k in range(n)], ())
+    sheet = ScannedSheet("flat", Path("flat.png"), None, True, "", False)
+    return SubImages(pixels, [None] * n, np.zeros((n, 4), int), np.zeros(n, int), [str(k) for k in range(n)], (sheet,))
 
 
 def test_bright_spots_of_the_baseline_are_counted(rng):
@@ -294,7 +295,7 @@ def test_smoothing_hides_a_defect_of_one_pixel_but_not_a_wide_one(rng):
     masks[1][20:40, 20:40] = True
     for k, mask in enumerate(masks):
         subs.pixels[k][mask] = 150
-    plain = SubImages(subs.pixels, masks, subs.boxes, subs.sheet, subs.groups, ())
+    plain = SubImages(subs.pixels, masks, subs.boxes, subs.sheet, subs.groups, subs.sheets)
     smooth = treatment("smooth")
     assert smooth is not None
     treated = SubImages(
@@ -303,7 +304,7 @@ def test_smoothing_hides_a_defect_of_one_pixel_but_not_a_wide_one(rng):
         subs.boxes,
         subs.sheet,
         subs.groups,
-        (),
+        subs.sheets,
     )
     found = hidden_defects(plain, treated)
     assert found["n"] == 2

@@ -36,7 +36,8 @@ _S3_ONLY = (
     click.option("--repeats", type=click.IntRange(min=1), help="S3: standard runs; 36 and 20 where absent."),
     click.option("--held-out", type=click.IntRange(min=0),
                  help="S3: leave-one-out runs; one for each defective image where absent, 0 for none."),
-    click.option("--grid", "grids", type=click.IntRange(1, 5), multiple=True, help="S3: c of the 6c x 3c grid; 1, 3, 5."),
+    click.option("--grid", "grids", type=click.Choice(["1", "3", "5"]), multiple=True,
+                 help="S3: c of a 6c x 3c grid, repeatable; all where absent."),
     click.option("--fpr-limit", type=click.FloatRange(0, 1, min_open=True), default=0.3, show_default=True,
                  help="S3: false positive rate up to which PRO is integrated."),
     click.option("--b4", is_flag=True, help="S3: the published network, EfficientNet-B4; needs its weights."),
@@ -113,6 +114,9 @@ def _membrane(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
     from sorby.workflow.papers import run_membrane_paper
     from sorby.workflow.papers.membrane import MembraneRequest
 
+    given = click.get_current_context().get_parameter_source("scale")
+    if data is not None and given is click.core.ParameterSource.COMMANDLINE:
+        raise InputError("--scale is of phantom sheets, but DATA were given", "leave one of them out")
     settings = ProtocolSettings(
         repeats=options["repeats"],
         held_out=options["held_out"],
@@ -124,7 +128,7 @@ def _membrane(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
         data="",
         settings=settings,
         changes=overrides(options["settings"]),
-        grids=tuple(options["grids"]) or (1, 3, 5),
+        grids=tuple(sorted({int(c) for c in options["grids"]})) or (1, 3, 5),
         published_network=options["b4"],
         studies=options["studies"],
         device=options["device"],

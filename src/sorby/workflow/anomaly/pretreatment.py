@@ -19,7 +19,7 @@ TREATMENTS = ("none", "contrast", "smooth")
 _SMOOTH_PX = 2.0
 _TOWARDS = 40.0  # grey levels that one local standard deviation is spread to
 _WINDOW_PX = 129
-_MARGIN_PX = 6
+_GAP_PX, _MARGIN_PX = 4, 8  # smoothing spreads a defect's own edge into the gap
 #: Loss of visibility from which a defect counts as hidden.
 HIDDEN = 0.5
 
@@ -56,17 +56,19 @@ def _contrast(image: Uint8Image) -> Uint8Image:
 def visibility(subs: SubImages, rows: Sequence[int] | npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     """Return how far the defect of each sub-image stands out: |mean inside - mean around| / deviation around, (m,).
 
-    Around is a margin of six pixels of the network. A defect made of bright and dark strokes may stand out more than
-    its mean does; what is compared is the same defect before and after.
+    Around is from four to twelve pixels of the network away. A defect made of bright and dark strokes may stand out
+    more than its mean does; what is compared is the same defect before and after.
     """
     found = np.full(len(rows), np.nan)
     for k, row in enumerate(rows):
         mask = subs.masks[row]
         assert mask is not None, "only defects can be hidden"
         box = bounding_box(mask)
-        wide = tuple(slice(max(0, part.start - _MARGIN_PX), part.stop + _MARGIN_PX) for part in box)
+        reach = _GAP_PX + _MARGIN_PX
+        wide = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in box)
         inside, grey = mask[wide], subs.pixels[row][wide].mean(axis=2)
-        around = binary_dilation(inside, iterations=_MARGIN_PX) & ~inside
+        near = binary_dilation(inside, iterations=_GAP_PX)
+        around = binary_dilation(near, iterations=_MARGIN_PX) & ~near
         if around.any():
             found[k] = abs(grey[inside].mean() - grey[around].mean()) / max(float(grey[around].std()), 0.5)
     return found

@@ -212,8 +212,33 @@ def grid_factor(recipe: AnomalyRecipe) -> int | None:
     return c
 
 
+@dataclass(frozen=True)
+class Models:
+    """Unfitted detectors, one for each number of features, and what runs their common backbone."""
+
+    detectors: list[Detector]
+    runtime: Runtime
+
+
+def open_models(recipe: AnomalyRecipe, features: Sequence[int | None], device: Device = "auto") -> Models:
+    """Load the network once for several protocols of the same recipe.
+
+    Raises
+    ------
+    MissingPartError
+        Its weights are not at hand.
+    """
+    found = detectors(recipe, features)
+    return Models(found, backbone_runtime(found[0], device))
+
+
 def run_protocol(
-    subs: SubImages, recipe: AnomalyRecipe, settings: ProtocolSettings | None = None, *, device: Device = "auto"
+    subs: SubImages,
+    recipe: AnomalyRecipe,
+    settings: ProtocolSettings | None = None,
+    *,
+    models: Models | None = None,
+    device: Device = "auto",
 ) -> ProtocolResult:
     """Carry out the protocol that the recipe's views stand for.
 
@@ -227,6 +252,8 @@ def run_protocol(
         From `sorby.workflow.anomaly.sub_images.cut` with the same recipe.
     recipe : AnomalyRecipe
     settings : ProtocolSettings, optional
+    models : Models, optional
+        From `open_models` with the same recipe and numbers of features.
     device : {"auto", "cpu", "cuda"}
 
     Raises
@@ -239,12 +266,14 @@ def run_protocol(
     started = time.perf_counter()
     settings = settings or ProtocolSettings()
     c = grid_factor(recipe)
-    models = detectors(recipe, settings.features)
-    arms = [ArmResult(count, model.embedding.length) for count, model in zip(settings.features, models, strict=True)]
-    runtime = backbone_runtime(models[0], device)
-    network = {**backbone_facts(recipe, models[0].backbone), "runtime": runtime.name, "precision": runtime.precision}
+    models = models or open_models(recipe, settings.features, device)
+    pairs = zip(settings.features, models.detectors, strict=True)
+    arms = [ArmResult(count, model.embedding.length) for count, model in pairs]
+    runtime = models.runtime
+    facts = backbone_facts(recipe, models.detectors[0].backbone)
+    network = {**facts, "runtime": runtime.name, "precision": runtime.precision}
     way = _pinholes if c is None else _halves if c == 1 else _sheets
-    split, notes = way(_Work(subs, models, arms, runtime, settings))
+    split, notes = way(_Work(subs, models.detectors, arms, runtime, settings))
     kind = "pinholes" if c is None else "scratches"
     return ProtocolResult(kind, c, subs, split, arms, network, settings, time.perf_counter() - started, notes)
 

@@ -1,9 +1,11 @@
-"""``run_paper``: regenerate a paper's tables and figures as one page and its JSON."""
+"""``run_paper``, ``run_membrane_paper``: regenerate a paper's tables and figures as one page and its JSON."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,18 @@ from sorby.classify import Recipe
 from sorby.corpus import Corpus
 from sorby.errors import InputError
 from sorby.files import write_json, write_text
-from sorby.report.paper_page import paper_page
+from sorby.report.paper_page import Part, paper_page
 from sorby.workflow.experiments.registry import Request
-from sorby.workflow.papers import durmaz2023
+from sorby.workflow.papers import durmaz2023, yan2023
+from sorby.workflow.papers.membrane import MembraneRequest, paper_s3
+from sorby.workflow.papers.membrane_sheets import published_membrane
 from sorby.workflow.papers.steel import paper_s1
 from sorby.workflow.phantoms import published_steel
 
-PAPERS = {"S1": "Durmaz et al. 2023: microstructure quality control of steels"}
+PAPERS = {
+    "S1": "Durmaz et al. 2023: microstructure quality control of steels",
+    "S3": "Yan et al. 2023: in-line defect detection in fuel-cell membranes",
+}
 """Papers whose tables and figures can be drawn again."""
 
 _LEAD = (
@@ -42,12 +49,12 @@ def run_paper(
     min_count: int = 20,
     maps: bool = True,
 ) -> dict[str, Any]:
-    """Draw a paper's tables and figures again.
+    """Draw the tables and figures of a paper of classification again.
 
     Parameters
     ----------
     name : str
-        A key of `PAPERS`.
+        ``S1``.
     out : path
         Gets ``paper.json`` and ``report.html``.
     data : Corpus or path, optional
@@ -74,24 +81,84 @@ def run_paper(
         No such paper, or the data lack a column.
     """
     started = time.perf_counter()
-    if name not in PAPERS:
-        raise InputError(f"no paper {name!r}", f"papers: {', '.join(PAPERS)}")
+    if name != "S1":
+        raise InputError(f"no paper {name!r} of classification", "S1; see run_membrane_paper for S3")
     out, base = Path(out), recipe or Recipe()
     source = published_steel() / "labels.csv" if data is None else data
     columns = {"label": label, "group": group, "image": image}
     options = {"folds": folds, "min_count": min_count, "maps": maps}
     parts, cells, warnings = paper_s1(Request(source, out, base, device, columns, options))
     shutil.rmtree(out / "state", ignore_errors=True)
-    facts = provenance.describe(base.seed)
-    title = f"{PAPERS[name]}: published beside ours"
+    lead = [*_LEAD, *cells["differences"], *warnings]
+    return _finished(name, out, lead, durmaz2023.FLAWS, parts, cells, cells["table_2"], warnings, base.seed, started)
+
+
+def run_membrane_paper(
+    out: Path | str,
+    data: Corpus | Path | str | None = None,
+    *,
+    request: MembraneRequest | None = None,
+    scale: float = 1.0,
+) -> dict[str, Any]:
+    """Draw the membrane paper's tables and figures of anomaly detection again.
+
+    Parameters
+    ----------
+    out : path
+        Gets ``paper.json`` and ``report.html``.
+    data : Corpus or path, optional
+        Sheets with masks, see `sorby.workflow.anomaly.sheets.read_sheets`; phantoms of the eight published sheets
+        where absent (rendered once, kept in the cache).
+    request : MembraneRequest, optional
+        What to run; its ``data`` is replaced.
+    scale : float
+        Of the phantoms' sheets in relation to 8 x 11 inches; smaller ones are quicker and easier.
+
+    Returns
+    -------
+    dict
+        ``paper``, ``table`` (rows of Tables 1 to 4), ``cells``, ``report``, ``seconds``, ``warnings``.
+
+    Raises
+    ------
+    InputError
+        The data hold no set of sheets, or too few.
+    MissingPartError
+        The network's weights are not at hand.
+    """
+    started = time.perf_counter()
+    asked = request or MembraneRequest(data="")
+    seed = asked.settings.seed
+    source = published_membrane(scale, seed) if data is None else data
+    parts, cells, warnings = paper_s3(replace(asked, data=source))
+    if data is None and scale != 1:
+        warnings.append(
+            f"sheets of {scale:g} of the published size: defects shrink less in sub-images, fewer good tiles"
+        )
+    rows = [row for number in range(1, 5) for row in cells[f"table_{number}"]]
+    lead = [*_LEAD, *cells["differences"], *warnings]
+    return _finished("S3", Path(out), lead, yan2023.FLAWS, parts, cells, rows, warnings, seed, started)
+
+
+def _finished(
+    name: str,
+    out: Path,
+    lead: Sequence[str],
+    flaws: Sequence[str],
+    parts: Sequence[Part],
+    cells: dict[str, Any],
+    table: list[dict[str, Any]],
+    warnings: list[str],
+    seed: int,
+    started: float,
+) -> dict[str, Any]:
+    """Write the page and its JSON."""
+    facts = provenance.describe(seed)
     out.mkdir(parents=True, exist_ok=True)
-    write_text(
-        out / "report.html",
-        paper_page(title, [*_LEAD, *cells["differences"], *warnings], durmaz2023.FLAWS, parts, facts),
-    )
+    write_text(out / "report.html", paper_page(f"{PAPERS[name]}: published beside ours", lead, flaws, parts, facts))
     result = {
         "paper": name,
-        "table": cells["table_2"],
+        "table": table,
         "cells": cells,
         "warnings": warnings,
         "report": str(out / "report.html"),
