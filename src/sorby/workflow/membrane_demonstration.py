@@ -27,8 +27,10 @@ from sorby.report.anomaly_figures import score_histogram
 from sorby.report.anomaly_pictures import Case, false_alarm_gallery, false_alarm_words, result_panels
 from sorby.report.experiment_page import Column, ExperimentFacts, Figure, Table, experiment_page
 from sorby.workflow import anomaly
+from sorby.workflow.anomaly.protocols import ProtocolSettings
 from sorby.workflow.line import LineRequest, line_budget, run_line
-from sorby.workflow.papers import run_paper
+from sorby.workflow.papers import run_membrane_paper
+from sorby.workflow.papers.membrane import MembraneRequest
 
 _WIDTH_PX = 1536
 _PIECE_PX = 1024  # rows of a file: a piece of web
@@ -37,7 +39,7 @@ _GOOD, _EXTRA, _FRESH, _ROLL = 10, 1, 4, 14  # pieces
 _PERIOD_MM, _CLUSTER_MM = 62.8, 180.0
 _SPOTS = 2.0  # specular spots a megapixel
 _RATE = 0.01
-_PAPER = {"scale": 0.1, "repeats": 4}
+_PAPER_SCALE = 0.1  # of the published sheets
 _SHOWN = 3
 _OF_ROLL = ("defects", "repeats", "alarms", "m_per_min", "mpix_per_s", "dropped", "roll_map")
 
@@ -90,7 +92,7 @@ def demo_membrane(
     found = _found(web, pd.read_csv(out / "roll" / "roll_map.csv"))
     budget = line_budget(across_mm=203.2, along_mm=279.4, pixel_size_um=34.0, m_per_min=3.048, bundle=bundle)
     say("the published protocols, on small sheets")
-    paper = run_paper("S3", out / "paper", device=device, **_PAPER)
+    paper = run_membrane_paper(out / "paper", request=_paper(seed, device), scale=_PAPER_SCALE)
     result = {
         "bundle": str(bundle),
         "metrics": {name: measured[name] for name in ("image_auroc", "pixel_auroc", "pro_auc", "at_threshold")},
@@ -115,6 +117,12 @@ def demo_membrane(
 def _recipe(seed: int) -> AnomalyRecipe:
     """Return the web recipe at a rate that few tiles suffice for."""
     return load_recipe("web", {"seed": seed, "threshold.false_alarm_rate": _RATE})
+
+
+def _paper(seed: int, device: Device) -> MembraneRequest:
+    """Return the paper's protocols with few runs, one network and one grid."""
+    settings = ProtocolSettings(features=(100,), repeats=3, held_out=4, timings=1, resamples=200, seed=seed)
+    return MembraneRequest(data="", settings=settings, grids=(1,), studies=False, device=device)
 
 
 def _render(out: Path, seed: int) -> Web:
