@@ -144,9 +144,7 @@ STEPS: dict[str, list[str]] = {
     "error-mask": ["sorby anomaly evaluate pinholes.sorby --good new/good --bad spoilt-bad --masks spoilt-masks"],
     "error-places": ["sorby line run few.sorby strips.raw --width 1536 --pixel-size-um 34 --out x"],
     "error-width": ["sorby line run pinholes.sorby strips.raw --pixel-size-um 34 --out x"],
-    "error-roll": [
-        "python web.py | sorby line run pinholes.sorby - --width 1536 --pixel-size-um 34 --out roll",
-    ],
+    "error-roll": ["sorby line run pinholes.sorby strips.raw --width 1536 --pixel-size-um 34 --out roll"],
 }
 
 

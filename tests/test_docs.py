@@ -41,7 +41,7 @@ def test_every_quoted_command_has_its_output():
 
 def test_the_readme_quotes_outputs_and_code_unchanged():
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name in ("readme-train", "readme-inspect", "verdicts-head", "api"):
+    for name in ("readme-train", "readme-inspect", "verdicts-head", "api", "membrane-fit", "line-run"):
         assert (DOCS / "outputs" / f"{name}.txt").read_text("utf-8").rstrip() in readme
     assert (DOCS / "examples" / "api.py").read_text("utf-8").rstrip() in readme
 
