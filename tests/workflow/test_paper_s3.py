@@ -128,5 +128,17 @@ def test_the_published_network_without_its_weights_is_an_error(sheets, tmp_path,
     assert "efficientnet_b4" in capsys.readouterr().err
 
 
+def test_a_protocol_is_one_command(sheets, tmp_path, capsys):
+    small = ["--set", "image.height=64", "--set", "image.width=64", "--set", "views.tile_px=64"]
+    counts = ["--features", "20", "--repeats", "1", "--held-out", "1"]
+    command = ["anomaly", "protocol", str(sheets), "--recipe", "membrane-pinholes", "--json", *small, *counts]
+    assert run(cli, [*command, "--out", str(tmp_path / "out")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["protocol"] == "pinholes"
+    assert told["counts"]["defects"] == 36
+    assert set(told["arms"][0]["outer"]) == {"outer_pro"}
+    assert Path(told["report"]).is_file()
+
+
 def test_help_has_an_example():
     assert "Example: sorby paper" in CliRunner().invoke(cli, ["paper", "--help"]).output

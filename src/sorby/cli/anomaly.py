@@ -10,6 +10,7 @@ import click
 from sorby.anomaly import recipe as recipes
 from sorby.cli._frame import overrides, reports
 from sorby.cli._options import device_option, out_option, recipe_options, signed_option
+from sorby.cli.anomaly_protocol import protocol
 from sorby.workflow import anomaly as verbs
 
 _PATTERN = click.option(
@@ -240,3 +241,6 @@ def update(
         require_signed=require_signed,
         device=device,
     )
+
+
+anomaly.add_command(protocol)

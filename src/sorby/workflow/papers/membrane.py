@@ -219,7 +219,7 @@ def _figure_parts(grids: Mapping[int, ProtocolResult], pinholes: ProtocolResult 
             break
     if pinholes is not None:
         if pinholes.arms[0].outer:
-            why = "Small pinholes without rings are the plain ones; their maps are warm, yet below the threshold."
+            why = "Published: plain pinholes without rings were missed, their maps warm, yet below the threshold."
             parts.append(figures.weakest("Fig. 2: the pinhole missed, and the weakest ones", pinholes, [why]))
             parts.append(figures.histogram("Fig. 3: outer threshold PRO of pinholes", pinholes))
         parts += [figures.false_positives("Fig. 4: false positives on pinhole sheets", pinholes)]

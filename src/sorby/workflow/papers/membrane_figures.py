@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sorby.evidence import t_interval
+from sorby.evidence.defect_regions import paired
+from sorby.evidence.false_alarms import false_regions
 from sorby.evidence.pixel_ranking import rank_pixels
 from sorby.evidence.region_overlap import pro_curve
 from sorby.report.anomaly_figures import loocv_schematic, outer_pro_histogram, pro_curves, roc_curves, score_histogram
@@ -56,16 +58,10 @@ def weakest(title: str, result: ProtocolResult, text: Sequence[str] = ()) -> Par
     above = next((each for each in sorted(arm.outer, key=lambda each: each.pro) if each.pro > 0), None)
     if above is not None:
         said.append(f"Of the next, {percent(above.pro)} was found ({subs.name(above.row)}).")
-    figures = [
-        Figure(
-            result_panels([_case(subs, each.row, each.map)], each.threshold),
-            f"{subs.name(each.row)}: {percent(each.pro)} of its regions at its run's threshold"
-            f" {each.threshold:.3g}; the map's peak is {each.map.max() / each.threshold:.2f} of it.",
-            620,
-        )
-        for each in ordered
-    ]
-    return Part(title, said, figures=figures)
+    peaks = ", ".join(f"{each.map.max() / each.threshold:.2f}" for each in ordered)
+    svg = resolution_panels([_case(subs, each.row, each.map) for each in ordered], [each.threshold for each in ordered])
+    words = f"Each at the threshold of its own run; the peaks of the maps are {peaks} of it."
+    return Part(title, said, figures=[Figure(svg, words, 620)])
 
 
 def false_positives(title: str, result: ProtocolResult) -> Part:
@@ -75,14 +71,16 @@ def false_positives(title: str, result: ProtocolResult) -> Part:
     assert example is not None
     cases = [_case(subs, row, found) for row, found in zip(example.rows.tolist(), example.maps, strict=True)]
     words = false_alarm_words(cases, example.threshold)
-    svg = false_alarm_gallery(cases, example.threshold)
+    shown = [
+        Figure(false_alarm_gallery(cases, example.threshold), "The highest first; orange is what was called.", 620)
+    ]
     said = [
         f"{words}, of the first standard run with {arm.length} features. Only defects made on purpose are labelled:"
         " debris, lint and marks of unknown origin count as false, and somebody may still want to see them.",
     ]
     if result.c is None:
         said.append(f"Published: {s3.FALSE_POSITIVES} among {s3.PINHOLE_TEST} images of other sheets.")
-    return Part(title, said, figures=[Figure(svg, "The highest first; orange is what was called.", 620)])
+    return Part(title, said, figures=shown if arm.standard[0]["false_regions"] else ())
 
 
 def curves(result: ProtocolResult) -> Part:
@@ -102,7 +100,7 @@ def curves(result: ProtocolResult) -> Part:
          "Mean overlap of defect regions against the false positive rate over all good pixels."),
         (roc_curves({f"pixels, {ranking.auroc():.3f}": ranking.roc()}, f"roc-{name}"), "ROC over pixels."),
         (score_histogram(peaks[~bad], peaks[bad], example.threshold, f"scores-{name}", "sub-image"),
-         "Scores of sub-images, with the threshold of best pixel F1: made for pixels, it is low for images."),
+         "Scores of sub-images, with the threshold of best pixel F1: chosen for pixels, not for images."),
     )  # fmt: skip
     figures = [Figure(svg, words) for svg, words in drawn]
     return Part(f"Curves behind the areas: {result.name}", ["First standard run."], figures=figures)
@@ -119,10 +117,12 @@ def resolutions(results: Mapping[int, ProtocolResult]) -> list[Part]:
     words = f"Cell {coarse.subs.groups[held.row]}, weakest in the outer loop at c = 1; each row has its own threshold."
     parts.append(Part("Figs. 5 and 6: the same defect at each c", figures=[_panels(shown, thresholds, words)]))
     other = max(coarse.arms[0].outer, key=lambda each: _false_peak(coarse.subs, each))
+    if not _false_peak(coarse.subs, other):
+        return parts
     shown, thresholds = _at_each(results, coarse.subs.groups[other.row], other)
     words = (
-        f"Cell {coarse.subs.groups[other.row]}, the strongest false alarm beside a defect at c = 1: the finer the grid,"
-        " the more bright spots are called."
+        f"Cell {coarse.subs.groups[other.row]}, the strongest false alarm of the outer loop at c = 1. The finer the"
+        " grid, the more bright spots are called."
     )
     parts.append(Part("Fig. 7: the same false alarm at each c", figures=[_panels(shown, thresholds, words)]))
     return parts
@@ -197,10 +197,10 @@ def _joined(parts: npt.NDArray[Any], c: int) -> npt.NDArray[Any]:
 
 
 def _false_peak(subs: SubImages, held: HeldOut) -> float:
-    """Return the highest score of a map outside its defect, in thresholds."""
-    mask = subs.masks[held.row]
-    outside = held.map if mask is None else held.map[~mask]
-    return float(outside.max() / held.threshold)
+    """Return the highest score of a called region that touches no labelled pixel, in thresholds; 0 without one."""
+    labels, false = false_regions(paired([held.map], [subs.masks[held.row]])[0], held.threshold)
+    found = held.map[np.isin(labels, false)]
+    return float(found.max() / held.threshold) if found.size else 0.0
 
 
 def trade_off(results: Mapping[int, ProtocolResult]) -> list[str]:
@@ -209,8 +209,8 @@ def trade_off(results: Mapping[int, ProtocolResult]) -> list[str]:
         return []
     ordered = sorted(results)
 
-    def ours(key: str) -> str:
-        return ", ".join(f"{_mean(results[c].arms[0], key):.3g}" for c in ordered)
+    def ours(key: str, digits: int = 3) -> str:
+        return ", ".join(f"{_mean(results[c].arms[0], key):.{digits}f}" for c in ordered)
 
     theirs = {
         key: ", ".join(f"{s3.TABLE_1[c, 100][key][0]:.2f}" for c in ordered) for key in ("image_auroc", "pro_auc")
@@ -218,8 +218,8 @@ def trade_off(results: Mapping[int, ProtocolResult]) -> list[str]:
     return [
         f"With c = {', '.join(map(str, ordered))}: image ROC-AUC {ours('image_auroc')} (published"
         f" {theirs['image_auroc']}), PRO-AUC {ours('pro_auc')} (published {theirs['pro_auc']}), pixel ROC-AUC"
-        f" {ours('pixel_auroc')}, false-positive regions {ours('false_regions')} in all,"
-        f" {ours('false_regions_per_image')} an image.",
+        f" {ours('pixel_auroc')}, false-positive regions {ours('false_regions', 0)} in all,"
+        f" {ours('false_regions_per_image', 2)} an image.",
         "The published trade-off: a finer grid shrinks faint defects less, and pixel figures rise; it also cuts defects"
         " into slivers and shows more bright spots, and image figures fall. Part of that fall is no effect of"
         " resolution: from c = 3 on the good images are parts of defective sheets.",
