@@ -50,13 +50,24 @@ class WholeMap:
         Where views overlap, the larger value; NaN where no view looked.
     cell : (float, float)
         Height and width of a cell in pixels of the image.
+    size : (int, int)
+        Height and width of the image.
     origin : (float, float)
-        Top and left of the first cell in pixels of the image.
+        Top and left of the first cell in pixels of the image; above 0 or below.
     """
 
     values: Array
     cell: tuple[float, float]
+    size: tuple[int, int]
     origin: tuple[float, float] = (0.0, 0.0)
+
+    def box(self, rows: slice, columns: slice) -> tuple[float, float, float, float]:
+        """Return left, top, width and height of a block of cells, as far as it lies in the image."""
+        (high, wide), (first, left) = self.cell, self.origin
+        top, bottom = (min(max(first + row * high, 0.0), float(self.size[0])) for row in (rows.start, rows.stop))
+        sides = (columns.start, columns.stop)
+        begin, end = (min(max(left + column * wide, 0.0), float(self.size[1])) for column in sides)
+        return begin, top, end - begin, bottom - top
 
 
 def put_together(maps: Array, stack: ViewStack, *, centred: bool = False) -> WholeMap:
@@ -79,7 +90,8 @@ def put_together(maps: Array, stack: ViewStack, *, centred: bool = False) -> Who
         first = min(max(0, round(top / cell[0])), rows - height), min(max(0, round(left / cell[1])), columns - width)
         part = values[first[0] : first[0] + height, first[1] : first[1] + width]
         np.fmax(part, each, out=part)
-    return WholeMap(values, cell, (-cell[0] / 2, -cell[1] / 2) if centred else (0.0, 0.0))
+    origin = (-cell[0] / 2, -cell[1] / 2) if centred else (0.0, 0.0)
+    return WholeMap(values, cell, stack.size, origin)
 
 
 def find(whole: WholeMap, threshold: float) -> list[Finding]:
@@ -91,12 +103,9 @@ def find(whole: WholeMap, threshold: float) -> list[Finding]:
     numbers = np.arange(1, count + 1)
     strongest = maximum(whole.values, regions, numbers)
     sizes = np.bincount(regions.ravel())[1:]
-    (high, wide), (top, left) = whole.cell, whole.origin
+    cell_px = whole.cell[0] * whole.cell[1]
     found = [
-        Finding(
-            left + columns.start * wide, top + rows.start * high, (columns.stop - columns.start) * wide,
-            (rows.stop - rows.start) * high, float(score), float(size) * high * wide,
-        )
+        Finding(*whole.box(rows, columns), float(score), float(size) * cell_px)
         for (rows, columns), score, size in zip(find_objects(regions), strongest, sizes, strict=True)
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda each: -each.score)

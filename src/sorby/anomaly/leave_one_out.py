@@ -18,6 +18,7 @@ from sorby.errors import InputError, SorbyError
 Floats = npt.NDArray[np.float64]
 _MOST_REFITS = 200  # position-wise refits cost about a second each
 _PLACES_AT_ONCE = 256
+_TOGETHER = 16  # images whose distances are computed at once
 
 
 def leave_one_out_scores(
@@ -62,16 +63,29 @@ def leave_one_out_scores(
                 f"leaving out each of {len(paths)} images that were shown in several views takes too long",
                 "use threshold.rule=split",
             )
+    waiting: list[torch.Tensor] = []
     for k, vectors in detector.vectors(paths, device=device):
         if isinstance(vectors, SorbyError):
             raise InputError(f"{paths[k]}: {vectors.message}", "it was good a moment ago; check the drive")
-        # The first of an image's turns is the image as it is.
-        own = vectors.reshape(-1, detector.turns, *vectors.shape[1:])[:, 0]
-        distances = _refitted(detector, vectors, own, numbers[k]) if exact is None else exact.distances(own)
-        maps = detector.finished(distances.numpy())  # vectors come without margins
-        yield np.asarray(maps.reshape(len(maps), -1).max(1), np.float64)
         if progress is not None:
             progress(1)
+        # The first of an image's turns is the image as it is.
+        own = vectors.reshape(-1, detector.turns, *vectors.shape[1:])[:, 0]
+        if exact is None:
+            yield _highest(detector, _refitted(detector, vectors, own, numbers[k]))
+            continue
+        waiting.append(own)
+        if len(waiting) == _TOGETHER or k == len(paths) - 1:
+            # Each image is one view here; together they pass over the covariances once.
+            for score in _highest(detector, exact.distances(torch.cat(waiting))):
+                yield np.array([score])
+            waiting.clear()
+
+
+def _highest(detector: Detector, distances: torch.Tensor) -> Floats:
+    """Return the largest value of each smoothed map; vectors came without margins."""
+    maps = detector.finished(distances.numpy())
+    return np.asarray(maps.reshape(len(maps), -1).max(1), np.float64)
 
 
 def _refitted(detector: Detector, vectors: torch.Tensor, own: torch.Tensor, number: int) -> torch.Tensor:

@@ -66,14 +66,18 @@ def _render_show(result: dict[str, Any]) -> str:
         ("signature", _signature_line(result["signature"])),
         ("created", stated["created"]),
         ("licence", stated["licence"]),
-        ("classes", ", ".join(stated["classes"]) or "none"),
+        *([("classes", ", ".join(stated["classes"]))] if stated["classes"] else []),
         (
             "corpus",
-            f"{data['n']} images, test part included, fingerprint {data['fingerprint'][:16]}"
+            f"{data['n']} images{', test part included' if stated['classes'] else ''}, fingerprint"
+            f" {data['fingerprint'][:16]}"
             if data
             else "nothing stated",
         ),
     ]
+    promised = stated["calibration"]
+    if "guarantee" in promised:
+        rows += [("threshold", f"{promised['value']:.4g} ({promised['rule']})"), ("promise", promised["guarantee"])]
     rows += [("metric", line) for name, entry in stated["metrics"].items() if (line := _metric_line(name, entry))]
     rows += [("limit", line) for line in stated["limits"]]
     rows += [("note", line) for line in stated["notes"]]

@@ -252,4 +252,4 @@ def _corpus(out: Path, table: pd.DataFrame, folder: str) -> Corpus:
     places = {name: [f"{folder}/{path}" for path in table[name]] for name in ("path", "mask") if name in table}
     with atomic_write(out / "labels.csv") as file:
         file.write(table.assign(**places).to_csv(index=False).encode("utf-8"))
-    return build([out / "labels.csv"]).corpus
+    return build([out / "labels.csv"], min_classes=1).corpus

@@ -14,7 +14,13 @@ import numpy.typing as npt
 from sorby.anomaly.detector import Detector, ImageMaps, score_meaning
 from sorby.backbone.runtime import Device
 from sorby.errors import ImageError, InputError, Quarantined, SorbyError
-from sorby.evidence import wilson
+from sorby.evidence.intervals import (
+    bootstrap_estimate,
+    cluster_bootstrap,
+    proportion,
+    specimen_index,
+    sum_by_group,
+)
 from sorby.evidence.localisation import image_auroc_estimate, localisation
 from sorby.files import sha256_file, write_json
 from sorby.progress import bar
@@ -232,12 +238,22 @@ def evaluate(
 
 
 def _at_threshold(scored: Scored, threshold: float) -> dict[str, Any]:
-    """Return false alarms and detections of images at the bundle's threshold, with Wilson intervals."""
+    """Return false alarms and detections of images at the bundle's threshold.
+
+    Intervals are Wilson's where each image stands for itself, and from resampling specimens otherwise.
+    """
     called = scored.scores >= threshold
+    index, n_groups = specimen_index(scored.image_groups, len(called))
     figures = {}
     for name, among in (("false_alarm_rate", ~scored.bad), ("detection_rate", scored.bad)):
         hits, n = int((called & among).sum()), int(among.sum())
-        figures[name] = {"value": hits / n, "ci95": list(wilson(hits, n)), "n": n, "method": "Wilson, images"}
+        if n_groups == len(called):
+            figures[name] = proportion(hits, n).as_dict()
+            continue
+        own = sum_by_group(np.stack([called & among, among], 1).astype(np.float64), index, n_groups)
+        own = own[own[:, 1] > 0]
+        samples = cluster_bootstrap(own, lambda summed: summed[:, 0] / summed[:, 1])
+        figures[name] = bootstrap_estimate(hits / n, samples, n, len(own)).as_dict()
     return figures
 
 

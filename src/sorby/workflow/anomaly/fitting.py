@@ -76,6 +76,10 @@ def fit(
     if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
         raise InputError(f"{out}: exists", "choose another --out")
     paths = good_images(good)
+    if len(paths) < 2 and recipe.views.kind == "whole":
+        raise InputError(
+            f"{good}: one good image cannot say what good images look like", "give at least two, better thirty and more"
+        )
     if (recipe.threshold.rule == "f1") != (bad is not None):
         raise InputError(
             "threshold.rule=f1 and labelled images belong together", "give --bad and --masks, or another rule"
