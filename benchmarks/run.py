@@ -26,6 +26,9 @@ NAMES = (
     "grain_boundaries",
     "inclusions",
     "rater_panel",
+    "anomaly_real",
+    "padim_parity",
+    "anomaly_speed",
 )
 
 
