@@ -50,6 +50,7 @@ def scores(memory: GaussianMemory, images: torch.Tensor) -> np.ndarray[Any, np.d
 
 
 class _Stacked:
+    summed = True
     """In place of an embedding: vectors come assembled."""
 
     @staticmethod

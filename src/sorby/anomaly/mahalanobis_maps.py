@@ -28,6 +28,10 @@ class PositionGaussians(nn.Module):
 
     For parts that lie the same way in every image. Images must have the size it was fitted on.
 
+    All places under one coarse cell see the same coarse features, and so have the same Gaussian of them. Split by
+    depth as in `PooledGaussian`, the coarse term is computed once a coarse cell, the next once a cell of the next
+    grid, and only the finest features, given the others, at every place: the same distance with a fifth of the numbers.
+
     Parameters
     ----------
     embedding : Embedding
@@ -42,32 +46,83 @@ class PositionGaussians(nn.Module):
         super().__init__()
         self.assemble = embedding.assemble
         self.size = size
+        channels = [sums.length] if embedding.summed else list(embedding.channels)
+        self.depth = len(channels)
+        own, order = _coarsest_first(channels)
         mean = sums.mean()
         rounded = _in_bfloat16(mean)
         parts = []
         for begin in range(0, sums.places, _PLACES_AT_ONCE):
             covariance = sums.covariance(slice(begin, begin + _PLACES_AT_ONCE))
-            parts.append(whitening(covariance, epsilon).float())
-        whiten = torch.cat(parts)
+            parts.append(whitening(covariance[:, order][:, :, order], epsilon).float())
+        whiten = torch.empty(sums.places, sums.length, sums.length)
+        whiten[:, :, order] = torch.cat(parts)  # columns as vectors are assembled, rows coarsest first
         rest = torch.einsum("pij,pj->pi", whiten, (rounded - mean).float())
         self.register_buffer("mean", rounded.float().T.reshape(1, sums.length, *size), persistent=False)
         # Rows of vectors times the transposed matrix: places lead, so that each place is one small matrix product.
-        self.register_buffer("whiten", whiten.transpose(1, 2).contiguous(), persistent=False)
+        self.register_buffer("whiten", whiten.transpose(1, 2), persistent=False)
         self.register_buffer("rest", rest[:, None], persistent=False)
         self.mean: torch.Tensor
         self.whiten: torch.Tensor
         self.rest: torch.Tensor
+        if self.depth > 1:
+            self._fold_chain(embedding, own, channels)
+
+    def _fold_chain(self, embedding: Embedding, own: Sequence[torch.Tensor], channels: Sequence[int]) -> None:
+        """Keep of each level's cells the rows that are theirs, from one place under each cell."""
+        self.step = embedding.step
+        begin = 0
+        for k, stride in enumerate(embedding.strides):
+            times = stride // embedding.strides[0]
+            cells = torch.arange(self.size[0] // times * (self.size[1] // times), dtype=torch.float64)
+            grid = cells.reshape(1, 1, self.size[0] // times, -1)
+            under = embedding.to_finest(grid, k).flatten().long()
+            place = torch.zeros(len(cells), dtype=torch.long)
+            place[under.flip(0)] = torch.arange(len(under)).flip(0)  # of several places the first; all are alike
+            rows = self.whiten[place][:, begin:, own[k]].contiguous()
+            mean = self.mean.flatten(2)[0, begin:, place]
+            self.register_buffer(f"cell_whiten_{k}", rows, persistent=False)
+            self.register_buffer(f"cell_rest_{k}", self.rest[place][:, :, own[k]].contiguous(), persistent=False)
+            self.register_buffer(f"cell_mean_{k}", mean.reshape(1, -1, *grid.shape[2:]).contiguous(), persistent=False)
+            begin += channels[k]
 
     def forward(self, levels: Levels) -> torch.Tensor:
         """Return the distances."""
-        return self.of_vectors(self.assemble(levels))
+        if self.depth == 1:
+            return self.of_vectors(self.assemble(levels))
+        total: torch.Tensor | None = None
+        stack: torch.Tensor | None = None
+        for k in reversed(range(self.depth)):
+            stack = levels[k] if stack is None else torch.cat([levels[k], self.step(stack, k + 1)], 1)
+            centred = stack - getattr(self, f"cell_mean_{k}")
+            rows = centred.flatten(2).permute(2, 0, 1)
+            squared = (torch.matmul(rows, getattr(self, f"cell_whiten_{k}")) + getattr(self, f"cell_rest_{k}")).square()
+            own = squared.sum(2).transpose(0, 1).reshape(-1, 1, *levels[k].shape[2:])
+            total = own if total is None else own + self.step(total, k + 1)
+        assert total is not None
+        return total[:, 0].sqrt()
 
     def of_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return the distances of assembled vectors (N, D, h, w)."""
+        """Return the distances of assembled vectors (N, D, h, w), of any vectors at all."""
         centred = vectors - self.mean
         whitened = torch.matmul(centred.flatten(2).permute(2, 0, 1), self.whiten) + self.rest
         squared = whitened.square().sum(2)
         return squared.sqrt().transpose(0, 1).reshape(-1, *self.size)
+
+
+def _coarsest_first(channels: Sequence[int]) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Order assembled features with the coarsest level first.
+
+    Returns
+    -------
+    own : list of torch.Tensor
+        Where each level's features stand in the new order.
+    order : torch.Tensor
+        Old positions in the new order.
+    """
+    places = torch.split(torch.arange(sum(channels)), list(channels))
+    blocks = torch.split(torch.arange(sum(channels)), list(reversed(channels)))
+    return list(reversed(blocks)), torch.cat(list(reversed(places)))
 
 
 class PooledGaussian(nn.Module):
@@ -105,12 +160,10 @@ class PooledGaussian(nn.Module):
     ) -> None:
         """Lay the blocks of the whitening down as 1 x 1 convolutions."""
         places = torch.split(torch.arange(sum(channels)), list(channels))
-        coarsest_first = torch.cat(list(reversed(places)))
-        whiten = whitening(covariance[:, coarsest_first][:, :, coarsest_first], epsilon)[0]
+        at, order = _coarsest_first(channels)
+        whiten = whitening(covariance[:, order][:, :, order], epsilon)[0]
         rounded = _in_bfloat16(mean)
-        rest = whiten @ (rounded - mean)[coarsest_first]
-        blocks = torch.split(torch.arange(len(whiten)), list(reversed(channels)))
-        at = dict(zip(reversed(range(len(channels))), blocks, strict=True))
+        rest = whiten @ (rounded - mean)[order]
         for k in range(len(channels)):
             self.register_buffer(f"mean_{k}", rounded[places[k]].float().view(1, -1, 1, 1), persistent=False)
             self.register_buffer(f"rest_{k}", rest[at[k]].float(), persistent=False)
