@@ -7,6 +7,7 @@ subtracting it is exact there, and what was rounded off is added again after whi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -69,21 +70,32 @@ class PositionGaussians(nn.Module):
             self._fold_chain(embedding, own, channels)
 
     def _fold_chain(self, embedding: Embedding, own: Sequence[torch.Tensor], channels: Sequence[int]) -> None:
-        """Keep of each level's cells the rows that are theirs, from one place under each cell."""
+        """Keep of each level's cells the rows that are theirs, from one place under each cell.
+
+        What the coarser levels say of a cell is kept with the coarse cell above it, for all cells below at once: their
+        vectors are the same and need not be repeated on the finer grid.
+        """
         self.step = embedding.step
+        self.steps = [
+            (coarse // fine, shift)
+            for (fine, coarse), shift in zip(itertools.pairwise(embedding.strides), embedding.shifts, strict=True)
+        ]
         begin = 0
         for k, stride in enumerate(embedding.strides):
             times = stride // embedding.strides[0]
-            cells = torch.arange(self.size[0] // times * (self.size[1] // times), dtype=torch.float64)
-            grid = cells.reshape(1, 1, self.size[0] // times, -1)
-            under = embedding.to_finest(grid, k).flatten().long()
-            place = torch.zeros(len(cells), dtype=torch.long)
+            high, wide = self.size[0] // times, self.size[1] // times
+            cells = torch.arange(high * wide, dtype=torch.float64).reshape(1, 1, high, wide)
+            under = embedding.to_finest(cells, k).flatten().long()
+            place = torch.zeros(high * wide, dtype=torch.long)
             place[under.flip(0)] = torch.arange(len(under)).flip(0)  # of several places the first; all are alike
-            rows = self.whiten[place][:, begin:, own[k]].contiguous()
-            mean = self.mean.flatten(2)[0, begin:, place]
-            self.register_buffer(f"cell_whiten_{k}", rows, persistent=False)
+            rows = self.whiten[place][:, begin:, own[k]]
+            mean = self.mean.flatten(2)[0, begin:, place].reshape(1, -1, high, wide)
+            self.register_buffer(f"own_{k}", rows[:, : channels[k]].contiguous(), persistent=False)
             self.register_buffer(f"cell_rest_{k}", self.rest[place][:, :, own[k]].contiguous(), persistent=False)
-            self.register_buffer(f"cell_mean_{k}", mean.reshape(1, -1, *grid.shape[2:]).contiguous(), persistent=False)
+            self.register_buffer(f"cell_mean_{k}", mean.contiguous(), persistent=False)
+            if k < self.depth - 1:
+                said = _above(rows[:, channels[k] :].reshape(high, wide, -1, channels[k]), *self.steps[k])
+                self.register_buffer(f"said_{k}", said, persistent=False)
             begin += channels[k]
 
     def forward(self, levels: Levels) -> torch.Tensor:
@@ -91,16 +103,31 @@ class PositionGaussians(nn.Module):
         if self.depth == 1:
             return self.of_vectors(self.assemble(levels))
         total: torch.Tensor | None = None
-        stack: torch.Tensor | None = None
+        above: torch.Tensor | None = None  # centred vectors (N, C, h, w) of all levels from the next coarser one on
         for k in reversed(range(self.depth)):
-            stack = levels[k] if stack is None else torch.cat([levels[k], self.step(stack, k + 1)], 1)
-            centred = stack - getattr(self, f"cell_mean_{k}")
-            rows = centred.flatten(2).permute(2, 0, 1)
-            squared = (torch.matmul(rows, getattr(self, f"cell_whiten_{k}")) + getattr(self, f"cell_rest_{k}")).square()
-            own = squared.sum(2).transpose(0, 1).reshape(-1, 1, *levels[k].shape[2:])
-            total = own if total is None else own + self.step(total, k + 1)
+            mean = getattr(self, f"cell_mean_{k}")
+            width = levels[k].shape[1]
+            centred = levels[k] - mean[:, :width]
+            whitened = torch.matmul(_by_place(centred), getattr(self, f"own_{k}")) + getattr(self, f"cell_rest_{k}")
+            if above is not None:
+                whitened = whitened + self._said(above, k, levels[k].shape[2:])
+            squared = whitened.square().sum(2).transpose(0, 1).reshape(-1, 1, *levels[k].shape[2:])
+            total = squared if total is None else squared + self.step(total, k + 1)
+            if k:
+                above = centred if above is None else torch.cat([centred, self.step(above, k + 1)], 1)
         assert total is not None
         return total[:, 0].sqrt()
+
+    def _said(self, above: torch.Tensor, k: int, size: Sequence[int]) -> torch.Tensor:
+        """Return what the coarser levels add to each cell of level *k*, (cells, N, own channels)."""
+        times, shift = self.steps[k]
+        padded = functional.pad(above, (0, 1, 0, 1), mode="replicate")
+        high, wide = int(padded.shape[2]), int(padded.shape[3])
+        product = torch.matmul(_by_place(padded), getattr(self, f"said_{k}"))
+        spread = product.reshape(high, wide, -1, times, times, product.shape[2] // times**2).permute(0, 3, 1, 4, 2, 5)
+        whole = spread.reshape(high * times, wide * times, -1, product.shape[2] // times**2)
+        part = whole[shift : shift + int(size[0]), shift : shift + int(size[1])]
+        return part.reshape(int(size[0]) * int(size[1]), -1, product.shape[2] // times**2)
 
     def of_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the distances of assembled vectors (N, D, h, w), of any vectors at all."""
@@ -108,6 +135,28 @@ class PositionGaussians(nn.Module):
         whitened = torch.matmul(centred.flatten(2).permute(2, 0, 1), self.whiten) + self.rest
         squared = whitened.square().sum(2)
         return squared.sqrt().transpose(0, 1).reshape(-1, *self.size)
+
+
+def _by_place(vectors: torch.Tensor) -> torch.Tensor:
+    """Return vectors (N, C, h, w) as (h * w, N, C)."""
+    return vectors.flatten(2).permute(2, 0, 1)
+
+
+def _above(rows: torch.Tensor, times: int, shift: int) -> torch.Tensor:
+    """Collect matrices (h, w, C, c) of fine cells under the coarse cell above each.
+
+    Coarse cell j stands over the fine cells times * j - shift and the times - 1 after it; one more coarse cell at the
+    end repeats the last.
+
+    Returns
+    -------
+    torch.Tensor, ((h / times + 1) * (w / times + 1), C, times * times * c)
+    """
+    high, wide = rows.shape[0] // times + 1, rows.shape[1] // times + 1
+    padded = rows.new_zeros(high * times, wide * times, *rows.shape[2:])
+    padded[shift : shift + rows.shape[0], shift : shift + rows.shape[1]] = rows
+    blocks = padded.reshape(high, times, wide, times, *rows.shape[2:]).permute(0, 2, 4, 1, 3, 5)
+    return blocks.reshape(high * wide, rows.shape[2], -1).contiguous()
 
 
 def _coarsest_first(channels: Sequence[int]) -> tuple[list[torch.Tensor], torch.Tensor]:
