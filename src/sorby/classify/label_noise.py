@@ -151,6 +151,8 @@ def learn_from_doubtful(
 
     """
     first = learn(section=section)
+    # What is taught again differs in some labels: the strengths chosen the first time are tried, no others.
+    section = section.model_copy(update={"c_grid": tuple(sorted(set(first.c.values())))})
     if labels_section.noise == "none":
         return Doubted(first, Examples.of(labels), {})
     if labels_section.noise == "confident":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -301,10 +302,10 @@ def _by_gradient(
             lambda k: _Descent(features, targets, taught.take(of_example != k), spec, weight, seed), range(n_folds)
         )
     )
-    best: tuple[float, float, list[Head], Floats] | None = None
-    trials: list[dict[str, float]] = []
-    for c in sorted(section.c_grid):
-        heads = list(pool.map(lambda descent, c=c: descent.fit(c), descents))
+    tried: list[_Attempt] = []
+
+    def attempt(c: float) -> _Attempt:
+        heads = list(pool.map(lambda descent: descent.fit(c), descents))
         residuals = _cross_residuals(heads, features, targets, folds)
         for head in heads:
             head.set_length_spread(residuals)
@@ -313,16 +314,49 @@ def _by_gradient(
         for k, head in enumerate(heads):
             scores[of_example == k] = head.scores(features[taught.image[of_example == k]])
         loss, accuracy = weighted_loss(scores, taught)
-        trials.append({"c": c, "log_loss": loss, "accuracy": accuracy})
-        if best is not None and loss > best[0]:
+        tried.append(_Attempt(c, loss, accuracy, heads, residuals))
+        return tried[-1]
+
+    best = _climb(section.c_grid, attempt)
+    final = _Descent(features, targets, taught, spec, weight, seed).fit(best.c)
+    final.set_length_spread(best.residuals)
+    final.set_length_margin(best.residuals, length_alpha)
+    trials = [
+        {"c": each.c, "log_loss": each.loss, "accuracy": each.accuracy}
+        for each in sorted(tried, key=lambda each: each.c)
+    ]
+    return [*best.heads, final], {"head": best.c}, {"head": trials}
+
+
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """Fold heads of one strength, and what they say of images they have not seen."""
+
+    c: float
+    loss: float
+    accuracy: float
+    heads: list[Head]
+    residuals: Floats
+
+
+def _climb(grid: tuple[float, ...], attempt: Callable[[float], _Attempt]) -> _Attempt:
+    """Return the best attempt, going from the middle of the grid upwards while the loss falls, else downwards.
+
+    The least strengths shrink a hidden layer to nothing: they are slow to learn that from and rarely the best.
+    """
+    order = sorted(grid)
+    middle = len(order) // 2
+    best = attempt(order[middle])
+    for side in (order[middle + 1 :], order[:middle][::-1]):
+        start = best
+        for c in side:
+            found = attempt(c)
+            if found.loss >= best.loss:
+                break
+            best = found
+        if best is not start:
             break
-        best = (loss, c, heads, residuals)
-    assert best is not None
-    _, c, heads, residuals = best
-    final = _Descent(features, targets, taught, spec, weight, seed).fit(c)
-    final.set_length_spread(residuals)
-    final.set_length_margin(residuals, length_alpha)
-    return [*heads, final], {"head": c}, {"head": trials}
+    return best
 
 
 def _cross_residuals(heads: list[Head], features: Features, targets: Targets, folds: Labels) -> Floats:
