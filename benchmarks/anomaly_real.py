@@ -178,6 +178,7 @@ def tiles_one_way(bench: Bench, by: str) -> dict[str, Any]:
         if seed == 0:
             first = {
                 "n_train": len(train), "n_good": int((~bad).sum()), "n_bad": int(bad.sum()),
+                "good_of_taught_tiles": int(np.isin(images.specimen[test[~bad]], images.specimen[train]).sum()),
                 "tiles_in_test": len(np.unique(images.specimen[test])),
                 "image_auroc": image_auroc_estimate(scores, bad, images.specimen[test]).as_dict(),
                 "pixel_auroc": pixels["pixel_auroc"].as_dict(),

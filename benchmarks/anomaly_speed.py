@@ -126,7 +126,7 @@ class Peer:
         command = peer_command("speed", "--backbone", network, "--features", str(FEATURES), "--layers", *layers)
         # It keeps a cache of compiled models where it stands.
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=scratch)
-        self.versions = self._answer()
+        self.facts = self._answer()
         for form in ("openvino", "torch", "batch"):
             self.seconds(form, 32)
 
@@ -178,7 +178,7 @@ def race(network: str, files: list[Path], scratch: Path, rounds: int) -> dict[st
         },
         "mpix_per_s": {kind: medians[kind] * SIDE**2 / 1e6 for kind in ours},
         "precision": ours["pooled"].runtime.precision,
-        "peer_versions": peer.versions,
+        "peer": peer.facts,
     }
 
 

@@ -65,6 +65,7 @@ class Forms:
         self.padim = padim.eval()
         path = padim.to_openvino(folder, input_size=(size, size))
         self.inferencer = OpenVINOInferencer(path=path, device="CPU")
+        self.precision = str(self.inferencer.model.get_property("INFERENCE_PRECISION_HINT"))
         self.pixels = rng.random((_BATCH, size, size, 3), dtype=np.float32)
         self.batch = torch.from_numpy(self.pixels).permute(0, 3, 1, 2).contiguous()
 
@@ -90,7 +91,8 @@ def speed(arguments: argparse.Namespace) -> None:
     """Answer timing requests until standard input ends."""
     with tempfile.TemporaryDirectory() as folder:
         forms = Forms(arguments, Path(folder))
-        print(json.dumps({name: version(name) for name in ("anomalib", "torch", "openvino", "timm")}), flush=True)
+        facts = {name: version(name) for name in ("anomalib", "torch", "openvino", "timm")}
+        print(json.dumps({**facts, "openvino_precision": forms.precision}), flush=True)
         for line in sys.stdin:
             form, count = line.split()
             print(json.dumps({"seconds": forms.seconds(form, int(count))}), flush=True)
