@@ -330,7 +330,8 @@ published figure has this protocol.
 Windows of 64 px of NEU-DET: good where no box touches, bad where boxes cover half or more; fields of the strip are kept
 whole. It asks whether defects stand out from sound strip, not for the class, and boxes are coarse: windows called good
 may hold unboxed marks; where few are good, as in pitted_surface, nothing can be said. Recipe:
-{strip["recipe"]}. All classes together {_auroc(strip["image_auroc"])} (split 0 by bootstrap of fields {_auroc(strip["split_0"])}); each class's defects against
+{strip["recipe"]}. All classes together {_auroc(strip["image_auroc"])}
+(split 0 by bootstrap of fields {_auroc(strip["split_0"])}); each class's defects against
 its own good windows (the detector is taught all classes):
 
 {_table(["class", "good windows", "AUROC, 5 splits"], of_strip)}
