@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.ndimage import gaussian_filter
 
 from sorby.errors import ImageError
 from sorby.files import sha256_file
@@ -20,6 +21,7 @@ Window = tuple[int, int, int, int]
 """Top, left, height and width in pixels of the micrograph."""
 
 _LEAST_SIDE_PX = 32
+_MIDDLE_GREY, _DARKEST = 110.0, 4.0  # grey levels; the second keeps black from being divided by nothing
 
 
 class Preprocessing(BaseModel):
@@ -41,6 +43,9 @@ class Preprocessing(BaseModel):
         of the image. 8-bit pixels are never changed.
     low, high : float
         Percentiles of the stretch, in percent.
+    shading : {"none", "flat"}
+        ``flat`` divides the sized image by its own brightness on a scale of an eighth of its height, so that light
+        that falls off to one side and exposures that differ are alike. A defect as large as that fades as well.
     region : {"whole", "auto"}
         ``auto`` crops to the largest rectangle of the region of interest before sizing: of the region file beside
         the image where there is one, of a proposal otherwise; see `sorby.micrograph.region`.
@@ -56,6 +61,7 @@ class Preprocessing(BaseModel):
     low: float = Field(0.1, ge=0, lt=50)
     high: float = Field(99.9, gt=50, le=100)
     region: Literal["whole", "auto"] = "whole"
+    shading: Literal["none", "flat"] = "none"
 
     @property
     def channels(self) -> int:
@@ -65,8 +71,8 @@ class Preprocessing(BaseModel):
     @property
     def key(self) -> str:
         """Short hash that changes whenever any of the settings does."""
-        # Left out where it changes nothing: what was stored before there were regions keeps its key.
-        idle = {"region"} if self.region == "whole" else None
+        # Left out where they change nothing: what was stored before there were regions and shading keeps its key.
+        idle = {name for name, plain in (("region", "whole"), ("shading", "none")) if getattr(self, name) == plain}
         return hashlib.sha256(self.model_dump_json(exclude=idle).encode()).hexdigest()[:16]
 
     def content_key(self, path: Path | str, sha256: str) -> str:
@@ -132,8 +138,22 @@ class Preprocessing(BaseModel):
         byte = to_grey(byte) if self.colour == "grey" else to_rgb(byte)
         fit = resize if self.sizing == "resize" else mirror_pad_or_crop
         sized = fit(byte, (self.height, self.width))
+        if self.shading == "flat":
+            sized = flat_field(sized)
         return np.ascontiguousarray(sized.reshape(self.height, self.width, self.channels), dtype=np.uint8)
 
     def read(self, path: Path | str) -> Uint8Image:
         """Read a file and prepare it, see `prepare`."""
         return self.prepare(read(path))
+
+
+def flat_field(pixels: Uint8Image) -> Uint8Image:
+    """Return 8-bit pixels (H, W) or (H, W, C) divided by their own smooth brightness, which becomes middle grey.
+
+    The brightness is a Gaussian mean with a standard deviation of an eighth of the height.
+    """
+    values = pixels.astype(np.float32)
+    light = values if values.ndim == 2 else values.mean(2)
+    light = gaussian_filter(light, light.shape[0] / 8) + _DARKEST
+    level = light if values.ndim == 2 else light[:, :, None]
+    return np.asarray(np.clip(_MIDDLE_GREY * values / level, 0, 255), np.uint8)
