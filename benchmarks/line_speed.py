@@ -32,12 +32,14 @@ WIDTH, PIXEL_UM, NEED_MPX = 6250, 34.0, 9.5
 TILE = 512
 FORMS: dict[str, dict[str, Any]] = {
     "stages 1-3, stride 4": {},
+    "blocks 3, 5, 8, stride 4": {"backbone.stages": None, "backbone.blocks": [3, 5, 8]},
     "stages 1-3, stride 8": {"grid.stride": 8},
     "stages 1-2, stride 4": {"backbone.stages": [1, 2], "features.count": 64},
     "stages 1-3, all 176 features": {"features.kind": "all"},
 }
 B4 = {
     "backbone.name": "efficientnet_b4",
+    "backbone.stages": None,
     "backbone.blocks": [3, 7, 17],
     "backbone.weights": "random",
     "features.count": 100,

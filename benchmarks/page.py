@@ -376,8 +376,48 @@ def _anomaly_speed(r: Result) -> str:
 in the precision it takes by itself: {precision}. Targets: {aims["to_torch"]} and {aims["to_openvino"]}.
 
 {_table(header, rows)}
+{f"{chr(10)}Peak memory of fitting in a fresh process: {fitted}.{chr(10)}" if fitted else ""}"""
 
-Peak memory of fitting in a fresh process: {fitted}.
+
+def _line_speed(r: Result) -> str:
+    rows = []
+    for name, form in r["forms"].items():
+        for speed in form["speed"]:
+            rows.append([name, {"auto": "bf16"}.get(speed["precision"], speed["precision"]),
+                         f"{speed['mpix_per_s']:.1f}", f"{speed['graph_alone_mpix_per_s']:.1f}",
+                         f"{speed['times_10_ft_per_min']:.1f}", f"{speed['latency_ms']['p99']:.0f}",
+                         *(_auroc(form[key]) for key in ("image_auroc", "pixel_auroc", "pro_auc"))])  # fmt: skip
+    b4 = r["b4_random_weights"]
+    rows.append(["EfficientNet-B4, random weights", "bf16", f"{b4['mpix_per_s']:.1f}",
+                 f"{b4['graph_alone_mpix_per_s']:.1f}", f"{b4['times_10_ft_per_min']:.1f}",
+                 f"{b4['latency_ms']['p99']:.0f}", "-", "-", "-"])  # fmt: skip
+    header = ["form", "precision", "Mpx/s to the defect list", "graph alone", "times 10 ft/min", "latency, 99 %, ms",
+              "image AUROC", "pixel AUROC", "PRO-AUC"]  # fmt: skip
+    first = next(iter(r["forms"].values()))
+    return f"""## Strips of a web to a list of defects
+
+A phantom web of {r["web"]["width_px"]} px at {r["web"]["pixel_size_um"]:.0f} um from uint8 strips in memory; 10 ft/min
+needs {r["web"]["need_mpix_per_s_10_ft_per_min"]} Mpx/s. Targets: {r["targets"]["mpix_per_s"]} Mpx/s, and
+{r["targets"]["b4_mpix_per_s"]} with B4. Margins of strips and panels are not counted as web. What each form costs is
+measured on {first["image_auroc"]["n"]} pictures of a harder phantom web.
+
+{_table(header, rows)}
+"""
+
+
+def _coverage(r: Result) -> str:
+    rows = [
+        [str(row["n"]), f"{row['asked']:.2f}", _auroc(row["split"]), f"{row['sd_split']:.3f}",
+         _auroc(row["leave_one_out"]), f"{row['sd_leave_one_out']:.3f}"]
+        for row in r["rows"]
+    ]  # fmt: skip
+    header = ["good images", "asked", "split", "SD", "leave-one-out", "SD"]
+    return f"""## False alarms of thresholds from good images alone
+
+Simulated images of {r["places"]} places with {r["features"]} heavy-tailed features, {r["repeats"]} repetitions,
+rates on 1,000 new good images: mean with its 95 % interval, and the spread between calibrations.
+
+{_table(header, rows)}
 """
 
 
@@ -396,6 +436,8 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "anomaly_real": _anomaly,
     "padim_parity": _parity,
     "anomaly_speed": _anomaly_speed,
+    "line_speed": _line_speed,
+    "leave_one_out_coverage": _coverage,
 }
 
 

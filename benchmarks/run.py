@@ -29,6 +29,9 @@ NAMES = (
     "anomaly_real",
     "padim_parity",
     "anomaly_speed",
+    "line_speed",
+    "leave_one_out_coverage",
+    "pro_speed",
 )
 
 

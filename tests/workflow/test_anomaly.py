@@ -182,7 +182,7 @@ def test_no_good_image_one_and_too_few_each_get_one_line(tmp_path: Path) -> None
     with pytest.raises(InputError, match="holds no good images"):
         anomaly.fit(tmp_path / "empty", tmp_path / "a.sorby", recipe=recipe())
     one = write_goods(tmp_path / "one", 1, seed=0)
-    with pytest.raises(InputError, match=r"1 vectors at a place|cannot hold"):
+    with pytest.raises(InputError, match="one good image cannot say"):
         anomaly.fit(one, tmp_path / "a.sorby", recipe=recipe())
     few = write_goods(tmp_path / "few", 6, seed=0)
     with pytest.raises(InputError, match=r"6 good images cannot hold a false-alarm rate of 0\.1: 9 are needed"):

@@ -76,8 +76,8 @@ class StripScorer:
         onnx = to_onnx(graph, rows, self._panel, 1, ("map",))
         compiled, self.precision = compile_for_cpu(onnx, (1, rows, self._panel, 1), precision)
         streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        # Enough strips under way that every stream finds a panel while a finished strip is put together.
-        self.slots = 2 if len(self._lefts) >= streams else streams + 1
+        # While one strip is put together and judged, another is computed and a third waits for the first free stream.
+        self.slots = 3 if len(self._lefts) >= streams else streams + 2
         self._requests: list[list[openvino.InferRequest]] = [
             [compiled.create_infer_request() for _ in self._lefts] for _ in range(self.slots)
         ]
