@@ -98,8 +98,9 @@ def test_scores_and_findings_lie_where_the_defects_are(place: Path, fitted: dict
         rows, columns = np.nonzero(np.array(Image.open(place / "masks" / f"bad{k:02d}.png")))
         best = max((f for f in findings if f"bad{k:02d}" in f["image"]), key=lambda f: float(f["score"]))
         middle = float(best["y"]) + float(best["h"]) / 2, float(best["x"]) + float(best["w"]) / 2
-        assert abs(middle[0] - rows.mean()) < 10  # a cell and a half of 8 px
-        assert abs(middle[1] - columns.mean()) < 10
+        # One cell of the coarsest features; regions near the border end at it, which moves their middle.
+        assert abs(middle[0] - rows.mean()) < 16
+        assert abs(middle[1] - columns.mean()) < 16
         assert float(best["area_um2"]) == pytest.approx(float(best["area_px"]) * 4, rel=1e-3)
     assert result["n"] == 30
     assert len(list((place / "scores" / "maps").glob("*.png"))) == 30
