@@ -12,7 +12,9 @@ def test_a_flat_field_undoes_uneven_light_and_exposure_but_keeps_a_spot() -> Non
     ramp = np.linspace(0.3, 1.0, 128)
     even, shaded = flat_field(surface.astype(np.uint8)), flat_field((surface * ramp).astype(np.uint8))
     inside = slice(16, -16)  # a smooth mean bends at the border
-    assert np.corrcoef(even[inside, inside].ravel(), shaded[inside, inside].ravel())[0, 1] > 0.9  # the dark side keeps fewer grey levels
+    assert (
+        np.corrcoef(even[inside, inside].ravel(), shaded[inside, inside].ravel())[0, 1] > 0.9
+    )  # the dark side keeps fewer grey levels
     left, right = shaded[inside, 16:40].mean(), shaded[inside, 88:112].mean()
     assert abs(left - right) < 0.05 * right
     assert shaded[60:66, 60:66].mean() < 0.6 * shaded[inside, inside].mean()
