@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from sorby.anomaly.recipe import AnomalyRecipe
@@ -334,3 +335,14 @@ def test_any_bundle_opens_by_its_kind_and_a_wrong_command_names_the_right_one(
     with pytest.raises(BundleError, match="not a classifier") as refused:
         sorby.inspect(fitted["bundle"], [place / "fresh"], tmp_path / "out")
     assert "sorby anomaly score" in refused.value.hint
+
+
+def test_images_deeper_than_the_good_ones_are_scored_with_a_warning(
+    fitted: dict[str, Any], place: Path, tmp_path: Path
+) -> None:
+    pixels = np.array(Image.open(place / "fresh" / "fresh00.png"))
+    tifffile.imwrite(tmp_path / "deep.tif", pixels.astype(np.uint16) * 200)
+    deep = anomaly.score(fitted["bundle"], [tmp_path / "deep.tif"], tmp_path / "deep")
+    assert any("another depth than the good ones (uint8)" in line for line in deep["warnings"])
+    same = anomaly.score(fitted["bundle"], [place / "fresh"], tmp_path / "same")
+    assert not any("depth" in line for line in same["warnings"])

@@ -109,6 +109,8 @@ class Detector:
         What is remembered; None before `fit`.
     threshold : Threshold or None
         None until it was calibrated.
+    depths : set of str
+        Types of the good images' pixels; deeper ones are stretched and look otherwise. Empty where not known.
     """
 
     def __init__(self, recipe: AnomalyRecipe, backbone: Backbone) -> None:
@@ -118,6 +120,7 @@ class Detector:
         self.embedding = Embedding(maps, recipe.features, recipe.grid).eval()
         self.memory: GaussianMemory | PatchMemory | None = None
         self.threshold: Threshold | None = None
+        self.depths: set[str] = set()
         self._runtime: Runtime | None = None
         self._levels: Runtime | None = None
         self._onnx: bytes | None = None

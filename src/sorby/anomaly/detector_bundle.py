@@ -102,6 +102,7 @@ def save(
             "score": score_meaning(recipe),
             "features": detector.embedding.length,
             "grid": list(detector.grid_size),
+            "depths": sorted(detector.depths),
         },
         calibration={**threshold.describe(), "runtime": runtime},
         training_data=TrainingData(
@@ -171,6 +172,7 @@ def _from_parts(description: Description, bundle: OpenBundle) -> StoredDetector:
     detector.memory = memory_from_arrays(recipe, bundle.tensors("memory"))
     if detector.memory.size != detector.grid_size:
         raise ValueError(f"a memory of {detector.memory.size} places for a grid of {detector.grid_size}")
+    detector.depths = {str(depth) for depth in model.get("depths", ())}
     scores = bundle.tensors("calibration")["scores"]
     detector.threshold = Threshold.from_parts(dict(description.calibration), scores)
     if _GRAPH in bundle:

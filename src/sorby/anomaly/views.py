@@ -94,12 +94,15 @@ class ViewStack:
         Height and width of the image.
     pixel_size_um : float or None
         Scale of the image, where it says so.
+    depth : str
+        Type of its pixels as they were read: ``uint8``, ``uint16``, ``float32``.
     """
 
     pixels: Uint8Image
     boxes: Boxes
     size: tuple[int, int]
     pixel_size_um: float | None
+    depth: str = "uint8"
 
 
 def read_views(path: Path | str, preprocessing: Preprocessing, views: Views) -> ViewStack:
@@ -112,11 +115,11 @@ def read_views(path: Path | str, preprocessing: Preprocessing, views: Views) -> 
     """
     micrograph = read(path)
     size = micrograph.pixels.shape[0], micrograph.pixels.shape[1]
-    scale = micrograph.scale.pixel_size_um
+    scale, depth = micrograph.scale.pixel_size_um, str(micrograph.pixels.dtype)
     if views.kind == "whole":
         top, left, height, width = preprocessing.crop(micrograph)
         box = np.array([[top, left, top + height, left + width]])
-        return ViewStack(preprocessing.prepare(micrograph)[None], box, size, scale)
+        return ViewStack(preprocessing.prepare(micrograph)[None], box, size, scale, depth)
     try:
         boxes = views.boxes(*size)
     except ImageError as error:
@@ -130,7 +133,7 @@ def read_views(path: Path | str, preprocessing: Preprocessing, views: Views) -> 
     stack = np.empty((len(boxes), preprocessing.height, preprocessing.width, preprocessing.channels), np.uint8)
     for k, (top, left, bottom, right) in enumerate(boxes.tolist()):
         stack[k] = preprocessing.prepare(byte[top : bottom + 2 * margin, left : right + 2 * margin])
-    return ViewStack(stack, boxes, size, scale)
+    return ViewStack(stack, boxes, size, scale, depth)
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,10 @@ def fit(
         )
     specimens = specimens_of(paths, specimen_pattern)
     quarantined: list[Quarantined] = []
-    views, shapes = _look_at(paths, recipe)
+    views, shapes, depths = _look_at(paths, recipe)
     division = divide(specimens, views, recipe.threshold, recipe.seed)
     detector = Detector.blank(recipe)
+    detector.depths = depths
     to_fit = [paths[k] for k in division.fit]
     with bar("fitting", len(to_fit)) as advance:
         kept, bad_files = detector.fit(to_fit, device=device, progress=advance)
@@ -121,9 +122,9 @@ def fit(
     }
 
 
-def _look_at(paths: Sequence[Path], recipe: AnomalyRecipe) -> tuple[int, set[tuple[int, int]]]:
-    """Return how many views the first readable image has, and the sizes of the images, from their headers."""
-    views, shapes = 1, set[tuple[int, int]]()
+def _look_at(paths: Sequence[Path], recipe: AnomalyRecipe) -> tuple[int, set[tuple[int, int]], set[str]]:
+    """Return the views of the first readable image, and sizes and depths of all images, from their headers."""
+    views, shapes, depths = 1, set[tuple[int, int]](), set[str]()
     for path in paths:
         try:
             header = identify(path)
@@ -132,7 +133,8 @@ def _look_at(paths: Sequence[Path], recipe: AnomalyRecipe) -> tuple[int, set[tup
         except InputError:
             continue  # it is quarantined, with its reason, when it is read for fitting
         shapes.add((header.height, header.width))
-    return views, shapes
+        depths.add(header.dtype)
+    return views, shapes, depths
 
 
 def _known(path: Path, role: Any, number: int, specimen: str) -> KnownImage:
@@ -182,6 +184,11 @@ def _warnings(detector: Detector, n: int, shapes: set[tuple[int, int]], recipe: 
     if recipe.views.kind == "whole" and len(shapes) > 1 and recipe.image.sizing == "resize":
         listed = ", ".join(f"{wide} x {high}" for high, wide in sorted(shapes)[:3])
         found.append(f"good images differ in size ({listed} px ...): all are resized to the network's input")
+    if len(detector.depths) > 1:
+        found.append(
+            f"good images differ in depth ({', '.join(sorted(detector.depths))}): deeper ones are stretched, 8-bit ones"
+            " are not; convert them to one depth"
+        )
     if position and recipe.views.kind != "whole":
         found.append(
             "a Gaussian for each place of a tile means something only where tiles are aligned with the product;"

@@ -34,6 +34,7 @@ class _Tally:
     anomalous: int = 0
     findings: int = 0
     unscaled: int = 0
+    other_depth: int = 0
     quarantined: list[Quarantined] = field(default_factory=list)
 
 
@@ -94,6 +95,7 @@ def score(
             if isinstance(found, SorbyError):
                 tally.quarantined.append(Quarantined.from_error(files[k], found))
                 continue
+            tally.other_depth += bool(detector.depths) and found.stack.depth not in detector.depths
             rows = _write(found, centred, threshold, pixel_size_um, tables, tally)
             if maps:
                 name = f"{k:05d}-{found.path.stem[:_STEM]}.png"
@@ -113,7 +115,7 @@ def score(
         "runtime": f"{detector.runtime().name} {detector.runtime().precision}",
         "bundle_sha256": opened.sha256,
         "signature": opened.signature,
-        "warnings": _warnings(tally),
+        "warnings": _warnings(tally, detector),
         "quarantined": [entry.as_dict() for entry in tally.quarantined],
     }
     write_json(out / "scoring.json", result)
@@ -185,7 +187,16 @@ def _write(
     return regions
 
 
-def _warnings(tally: _Tally) -> list[str]:
+def _warnings(tally: _Tally, detector: Detector) -> list[str]:
+    """Say what the scores cannot be trusted for."""
+    found = []
+    if tally.other_depth:
+        found.append(
+            f"{tally.other_depth} of {tally.images} images have another depth than the good ones"
+            f" ({', '.join(sorted(detector.depths))}): their contrast was stretched otherwise and scores do not compare"
+        )
     if tally.unscaled and tally.findings:
-        return [f"{tally.unscaled} of {tally.images} images state no pixel size: give --pixel-size-um for areas in um2"]
-    return []
+        found.append(
+            f"{tally.unscaled} of {tally.images} images state no pixel size: give --pixel-size-um for areas in um2"
+        )
+    return found
