@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from sorby.backbone.weights import PACKAGED, WeightSource, check_name, fill
@@ -85,6 +86,13 @@ def load(
     if size is not None:
         _take_size(module, name, size)
     return Backbone(name, module.eval(), mean, std, source)
+
+
+def drops_patches(name: str) -> bool:
+    """Whether a network can leave patches out in training: timm's plain vision transformers do."""
+    check_name(name)
+    with torch.device("meta"):  # shapes alone
+        return isinstance(timm.create_model(name, pretrained=False, num_classes=0), VisionTransformer)
 
 
 def _take_size(module: nn.Module, name: str, size: tuple[int, int]) -> None:

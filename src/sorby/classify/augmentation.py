@@ -40,7 +40,7 @@ def _reflect_to(image: torch.Tensor, side: int) -> torch.Tensor:
     return image
 
 
-def make(preset: str) -> Augmentation | None:
+def make(preset: str, ops: int = 2, magnitude: int = 12) -> Augmentation | None:
     """Return a preset for uint8 images (C, H, W), or None for no change.
 
     Parameters
@@ -49,7 +49,9 @@ def make(preset: str) -> Augmentation | None:
         ``flips``: horizontal and vertical flips and quarter turns, which no microstructure cares about.
         ``steel``: any rotation, flips, slight contrast, Gaussian blur (Durmaz et al. 2023; magnitudes are not
         published, ours: contrast +-20 %, sigma .1 to 1.5 px in half the images).
-        ``fracture``: RandAugment, 2 operations of magnitude 12 (Schmid et al.).
+        ``fracture``: RandAugment (Cubuk et al. 2020); Schmid et al. take 2 operations of magnitude 12.
+    ops, magnitude : int
+        Of RandAugment.
     """
     flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
     if preset == "none":
@@ -61,7 +63,7 @@ def make(preset: str) -> Augmentation | None:
         blur = v2.RandomApply([v2.GaussianBlur(5, sigma=(0.1, 1.5))], p=0.5)
         changes = v2.Compose([_MirrorRotation(), *flips, v2.ColorJitter(contrast=0.2), blur])
     elif preset == "fracture":
-        changes = v2.RandAugment(num_ops=2, magnitude=12)
+        changes = v2.RandAugment(num_ops=ops, magnitude=magnitude)
     else:
         raise ValueError(f"unknown augmentation preset {preset!r}")
     return changes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sorby.classify.checkpoint import load_checkpoint, save_checkpoint
 from sorby.classify.cross_stitch import cross_stitched
 from sorby.classify.heads import Head, HeadSpec, Targets
 from sorby.classify.losses import HeadLoss
+from sorby.classify.mixing import mix
 from sorby.classify.network import ClassifierNetwork, embedding_width, parameter_groups
 from sorby.classify.recipe import Recipe
 from sorby.classify.sampling import epoch_order
@@ -29,6 +31,8 @@ from sorby.progress import bar
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.intp]
+OnEpoch = Callable[[dict[str, float]], None]
+"""Called with the history's newest entry after each epoch; an exception it raises ends the training there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +69,15 @@ class Finetuned:
     backbone : Backbone
         What it started from; its module is the network's, trained.
     history : list of dict
-        ``epoch``, ``train_loss``, ``val_loss``, ``val_accuracy``, ``val_macro_f1`` for each epoch.
+        ``epoch``, ``learning_rate`` (of its last step), ``train_loss`` (of augmented, sampled batches), ``val_loss``,
+        ``val_accuracy``, ``val_macro_f1`` for each epoch; also ``train_accuracy`` and ``train_macro_f1`` of the
+        training images as they are, where the recipe asks for them every epoch.
     best_epoch : int
     resumed_from : int
         First epoch that this process ran.
+    train_scores : dict of str to float
+        ``accuracy``, ``macro_f1`` and ``loss`` of the network that is kept on the training images as they are, each
+        once: what may be compared with the validation part.
     """
 
     network: ClassifierNetwork
@@ -76,6 +85,7 @@ class Finetuned:
     history: list[dict[str, float]]
     best_epoch: int
     resumed_from: int
+    train_scores: dict[str, float]
 
 
 def fingerprint(recipe: Recipe, spec: HeadSpec, train: Part, validation: Part) -> str:
@@ -132,14 +142,13 @@ class _Training:
         native = runtime.cpu_has_bf16() if target == "cpu" else torch.cuda.is_bf16_supported()
         bf16 = section.precision == "bf16" or (section.precision == "auto" and native)
         self.fabric = Fabric(accelerator=target, devices=1, precision="bf16-mixed" if bf16 else "32-true")
-        options: dict[str, object] = {"drop_path_rate": section.drop_path} if section.drop_path else {}
         height, width = train.pixels.shape[1:3]
         backbone = architecture.load(
             recipe.backbone.name,
             pretrained=recipe.backbone.pretrained,
             seed=recipe.seed,
             size=(height, width),
-            **options,
+            **_options(recipe),
         )
         if spec.sharing == "towers":
             backbone = cross_stitched(backbone)
@@ -152,10 +161,14 @@ class _Training:
         self.plain_network, self.plain_optimiser = network, optimiser
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         n_classes, weight = len(spec.classes), recipe.head.length_weight
-        self.loss = self.fabric.to_device(
-            HeadLoss(recipe.balance, train.labels, n_classes, weight, section.label_smoothing)
-        )
-        self.augment = augmentation.make(recipe.augment)
+        self.loss = HeadLoss(recipe.balance, train.labels, n_classes, weight, section.label_smoothing)
+        self.fabric.to_device(self.loss)  # a module moves in place
+        self.augment = augmentation.make(recipe.augment, section.randaugment_ops, section.randaugment_magnitude)
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the head in the last step."""
+        return float(self.plain_optimiser.param_groups[-1]["lr"])
 
     def run_epoch(self, epoch: int) -> float:
         """Train one epoch and return its mean loss (on augmented, sampled batches)."""
@@ -166,6 +179,7 @@ class _Training:
         if len(micro) > 1 and len(micro[-1]) == 1:  # a batch of one has no variance for batch norm
             micro[-2:] = [np.concatenate(micro[-2:])]
         steps_per_epoch = -(-len(micro) // section.accumulate)
+        by_step = section.schedule_unit == "step"
         total = 0.0
         with bar(f"epoch {epoch + 1}/{section.epochs}", len(micro)) as advance:
             for k, rows in enumerate(micro):
@@ -175,14 +189,23 @@ class _Training:
                 targets = self.train.targets.take(rows).tensors(self.fabric.device)
                 last = (k + 1) % section.accumulate == 0 or k + 1 == len(micro)
                 _seed(recipe.seed, epoch, len(order) + k)
+                mixed = mix(images, section, np.random.default_rng([recipe.seed, epoch, k]))
                 with self.fabric.no_backward_sync(self.network, enabled=not last):
-                    _, embedding = self.network(images)
-                    loss = self.loss(self.plain_network.head, embedding.float(), targets)
+                    _, embedding = self.network(images if mixed is None else mixed.images)
+                    if mixed is None:
+                        loss = self.loss(self.plain_network.head, embedding.float(), targets)
+                    else:
+                        others = self.train.targets.take(rows[mixed.partner.cpu().numpy()]).tensors(self.fabric.device)
+                        loss = self.loss.mixed(self.plain_network.head, embedding.float(), targets, others, mixed.share)
                     self.fabric.backward(loss / section.accumulate)
                 total += float(loss.detach()) * len(rows)
                 if last:
-                    step = epoch * steps_per_epoch + k // section.accumulate
-                    factor = rate_factor(section, step, steps_per_epoch)
+                    if by_step:
+                        factor = rate_factor(
+                            section, epoch * steps_per_epoch + k // section.accumulate, steps_per_epoch
+                        )
+                    else:
+                        factor = rate_factor(section, epoch * len(micro) + k, len(micro))
                     for group in self.optimiser.param_groups:
                         group["lr"] = section.learning_rate * group["lr_scale"] * factor
                     self.optimiser.step()
@@ -224,6 +247,7 @@ def finetune(
     state_folder: Path,
     *,
     device: runtime.Device = "auto",
+    on_epoch: OnEpoch | None = None,
 ) -> Finetuned:
     """Train the whole network and return it at its best validation macro-F1.
 
@@ -237,11 +261,14 @@ def finetune(
     state_folder : Path
         Holds ``checkpoint.safetensors`` after every epoch.
     device : {"auto", "cpu", "cuda"}
+    on_epoch : callable, optional
+        Told of every epoch in order, of those that lie in the checkpoint first.
 
     Raises
     ------
     InputError
-        The folder holds the checkpoint of another training, or the training diverges.
+        The folder holds the checkpoint of another training, the training diverges, or the network knows no patches
+        to drop.
     """
     identity = fingerprint(recipe, spec, train, validation)
     training = _Training(recipe, spec, train, device)
@@ -249,6 +276,9 @@ def finetune(
     first, notes, best = training.resume(path, identity)
     history: list[dict[str, float]] = notes["history"]
     best_epoch = int(notes["best_epoch"])
+    tell = on_epoch or (lambda entry: None)
+    for entry in history:
+        tell(entry)
     for epoch in range(first, recipe.finetune.epochs):
         if recipe.finetune.patience and epoch - 1 - best_epoch >= recipe.finetune.patience:
             break
@@ -259,23 +289,54 @@ def finetune(
                 "a lower rate, e.g. --set finetune.learning_rate=1e-4, or --set finetune.precision=fp32",
             )
         scores = _validate(training, validation, len(spec.classes))
-        history.append({"epoch": epoch, "train_loss": train_loss, **scores})
+        entry = {"epoch": epoch, "learning_rate": training.rate, "train_loss": train_loss, **scores}
+        if recipe.finetune.train_metrics == "every":
+            of_train = _scores(training, train, len(spec.classes))
+            entry |= {f"train_{name}": of_train[name] for name in ("accuracy", "macro_f1")}
+        history.append(entry)
         now = {key: value.detach().clone() for key, value in training.plain_network.state_dict().items()}
         if best_epoch < 0 or scores["val_macro_f1"] > history[best_epoch]["val_macro_f1"]:
             best_epoch, best = epoch, now
         notes = {"fingerprint": identity, "epoch": epoch, "best_epoch": best_epoch, "history": history}
         save_checkpoint(path, now, best, training.plain_optimiser, notes)
+        tell(entry)
     training.plain_network.load_state_dict(best)
+    train_scores = _scores(training, train, len(spec.classes))
     network = training.plain_network.eval()
-    return Finetuned(network, training.backbone, history, best_epoch, first)
+    return Finetuned(network, training.backbone, history, best_epoch, first, train_scores)
+
+
+def _options(recipe: Recipe) -> dict[str, object]:
+    """Return what the network is built with.
+
+    Raises
+    ------
+    InputError
+        Patches are to be dropped by a network that has none.
+    """
+    section = recipe.finetune
+    options: dict[str, object] = {"drop_path_rate": section.drop_path} if section.drop_path else {}
+    if section.patch_drop:
+        if not architecture.drops_patches(recipe.backbone.name):
+            raise InputError(
+                f"{recipe.backbone.name} knows no finetune.patch_drop",
+                "--set finetune.patch_drop=0, or take a vision transformer (vit_...)",
+            )
+        options["patch_drop_rate"] = section.patch_drop
+    return options
 
 
 def _validate(training: _Training, part: Part, n_classes: int) -> dict[str, float]:
+    return {f"val_{name}": value for name, value in _scores(training, part, n_classes).items()}
+
+
+def _scores(training: _Training, part: Part, n_classes: int) -> dict[str, float]:
+    """Return cross-entropy, accuracy and macro-F1 of a part as it is, each image once, in evaluation mode."""
     logits = training.logits(part)
     labels = torch.from_numpy(part.labels.astype(np.int64))
     scores = from_confusion(confusion_matrix(part.labels, logits.argmax(1).numpy(), n_classes))
     return {
-        "val_loss": float(torch.nn.functional.cross_entropy(logits, labels)),
-        "val_accuracy": float(scores.accuracy),
-        "val_macro_f1": float(scores.macro_f1),
+        "loss": float(torch.nn.functional.cross_entropy(logits, labels)),
+        "accuracy": float(scores.accuracy),
+        "macro_f1": float(scores.macro_f1),
     }

@@ -67,3 +67,12 @@ class HeadLoss(nn.Module):
             found = found * focal_factor(head(embedding).float(), targets.labels, self.balance.gamma)
         weight = self.weight[targets.labels]
         return (weight * found).sum() / weight.sum().clamp_min(1e-12)
+
+    def mixed(
+        self, head: Head, embedding: torch.Tensor, first: TargetTensors, second: TargetTensors, share: float
+    ) -> torch.Tensor:
+        """Return the mean loss of blended images: *share* of each is of the first label, the rest of the second.
+
+        Cross-entropy is linear in the target, so this is the cross-entropy against the blended labels.
+        """
+        return share * self.forward(head, embedding, first) + (1 - share) * self.forward(head, embedding, second)

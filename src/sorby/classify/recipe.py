@@ -198,18 +198,35 @@ class FinetuneSection(Section):
     Attributes
     ----------
     epochs, batch_size, accumulate : int
-        Passes over the data, images a step, steps whose gradients are summed.
+        Passes over the data, images a micro-batch, micro-batches whose gradients are summed in one step.
     learning_rate, weight_decay : float
-        AdamW.
+        AdamW, betas .9 and .999, epsilon 1e-8.
     layer_decay : float
         Factor on the learning rate from each layer group to the one below it; 1 is one rate for all.
     schedule : {"cosine", "step", "constant"}
         Stepped every optimiser step (cosine) or every ``step_epochs`` epochs by ``step_gamma``.
+    schedule_unit : {"step", "micro-batch"}
+        What the schedule and its warm-up count. With ``accumulate`` 2 there are two micro-batches a step.
     warmup_steps : int
         Linear rise from a tenth of the rate.
     patience : int
         Epochs without a better validation macro-F1 before the training stops; 0 never stops early.
     drop_path, label_smoothing : float
+        Share of residual branches left out, rising with depth (Huang et al. 2016); share of the label given to all
+        classes alike.
+    patch_drop : float
+        Share of patches left out of each training image (Li et al. 2023); of vision transformers only.
+    randaugment_ops, randaugment_magnitude : int
+        Of the augmentation ``fracture``: operations an image, and their magnitude of 31.
+    mixup, cutmix : float
+        Parameter of the Beta distribution by which two images of a batch are blended (Zhang et al. 2018) or patched
+        (Yun et al. 2019); 0 for neither. The loss is then cross-entropy against the blended labels.
+    mix_probability, mix_switch : float
+        Share of batches that are mixed; of these, share patched rather than blended where both are on.
+    train_metrics : {"end", "every"}
+        When accuracy and macro-F1 of the training part are measured: once with the network that is kept, or after
+        every epoch too. Always on the images as they are, each once, in evaluation mode, so that they can be compared
+        with those of the validation part.
     calibration_fraction : float
         Share of the training specimens that is kept from training *and* from early stopping to calibrate
         probabilities, sets and novelty.
@@ -224,14 +241,28 @@ class FinetuneSection(Section):
     weight_decay: float = Field(0.05, ge=0, le=1)
     layer_decay: float = Field(0.8, gt=0, le=1)
     schedule: Literal["cosine", "step", "constant"] = "cosine"
+    schedule_unit: Literal["step", "micro-batch"] = "step"
     warmup_steps: int = Field(50, ge=0)
     step_epochs: int = Field(10, ge=1)
     step_gamma: float = Field(0.1, gt=0, le=1)
     patience: int = Field(0, ge=0)
     drop_path: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    patch_drop: float = Field(0.0, ge=0, lt=1)
+    randaugment_ops: int = Field(2, ge=1, le=10)
+    randaugment_magnitude: int = Field(12, ge=0, le=30)
+    mixup: float = Field(0.0, ge=0, le=10)
+    cutmix: float = Field(0.0, ge=0, le=10)
+    mix_probability: float = Field(1.0, gt=0, le=1)
+    mix_switch: float = Field(0.5, ge=0, le=1)
+    train_metrics: Literal["end", "every"] = "end"
     calibration_fraction: float = Field(0.15, gt=0, lt=0.9)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are blended or patched together."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 class VerdictSection(Section):
@@ -275,8 +306,12 @@ class Recipe(Section):
     def _regime_fits(self) -> Recipe:
         if self.regime == "frozen" and (self.balance.loss == "focal" or self.balance.sampling == "weighted"):
             raise ValueError("the frozen regime knows balance.loss plain or class-weights and no weighted sampling")
-        if self.balance.loss == "focal" and self.finetune.label_smoothing:
-            raise ValueError("balance.loss=focal knows no finetune.label_smoothing")
+        if self.finetune.mixes and self.balance.loss == "focal":
+            raise ValueError(
+                "finetune.mixup and finetune.cutmix blend labels, which balance.loss=focal does not know; use plain"
+            )
+        if self.finetune.mixes and self.head.kind != "flat":
+            raise ValueError("finetune.mixup and finetune.cutmix need head.kind=flat")
         if self.head.kind == "staged" and self.head.sharing not in ("auto", "none"):
             raise ValueError("head.kind=staged trains its stages apart and shares nothing; head.kind=multitask shares")
         if self.head.kind == "flat" and self.head.sharing == "cross-stitch":

@@ -8,14 +8,15 @@ from sorby.classify.recipe import FinetuneSection
 
 
 def rate_factor(section: FinetuneSection, step: int, steps_per_epoch: int) -> float:
-    """Return what the base learning rate is multiplied with at an optimiser step.
+    """Return what the base learning rate is multiplied with at a step.
 
     Parameters
     ----------
     section : FinetuneSection
     step : int
-        Optimiser steps done, from 0.
+        Steps done, from 0; or micro-batches, where ``schedule_unit`` counts these.
     steps_per_epoch : int
+        In the same unit.
 
     Notes
     -----

@@ -11,7 +11,7 @@ import torch
 
 from sorby.backbone.architecture import Backbone
 from sorby.backbone.runtime import Device
-from sorby.classify.finetune import Finetuned, Part, finetune
+from sorby.classify.finetune import Finetuned, OnEpoch, Part, finetune
 from sorby.classify.heads import Head, HeadSpec, Targets
 from sorby.classify.heads.readout import LinearReadout
 from sorby.classify.network import ClassifierNetwork, embedding_width
@@ -28,7 +28,8 @@ class FinetunedHead:
     network : ClassifierNetwork
     backbones : list of Backbone
     notes : dict
-        ``history``, ``best_epoch``, ``resumed_from_epoch``; by stage where there are several networks.
+        ``history``, ``best_epoch``, ``resumed_from_epoch``, ``train_scores``; by stage where there are several
+        networks.
     """
 
     network: ClassifierNetwork
@@ -37,7 +38,14 @@ class FinetunedHead:
 
 
 def finetune_head(
-    recipe: Recipe, spec: HeadSpec, train: Part, validation: Part, state_folder: Path, *, device: Device = "auto"
+    recipe: Recipe,
+    spec: HeadSpec,
+    train: Part,
+    validation: Part,
+    state_folder: Path,
+    *,
+    device: Device = "auto",
+    on_epoch: OnEpoch | None = None,
 ) -> FinetunedHead:
     """Train the whole network, or for a staged head one network a stage.
 
@@ -46,6 +54,8 @@ def finetune_head(
     recipe, train, validation, state_folder, device
         As for `finetune`.
     spec : HeadSpec
+    on_epoch : callable, optional
+        As for `finetune`; stages trained apart do not report theirs.
 
     Raises
     ------
@@ -53,13 +63,18 @@ def finetune_head(
         A stage has no image of one of its classes to learn from or to choose the epoch by.
     """
     if spec.kind != "staged":
-        done = finetune(recipe, spec, train, validation, state_folder, device=device)
+        done = finetune(recipe, spec, train, validation, state_folder, device=device, on_epoch=on_epoch)
         return FinetunedHead(done.network, [done.backbone], _notes(done))
     return _staged(recipe, spec, train, validation, state_folder, device)
 
 
 def _notes(done: Finetuned) -> dict[str, Any]:
-    return {"history": done.history, "best_epoch": done.best_epoch, "resumed_from_epoch": done.resumed_from}
+    return {
+        "history": done.history,
+        "best_epoch": done.best_epoch,
+        "resumed_from_epoch": done.resumed_from,
+        "train_scores": done.train_scores,
+    }
 
 
 def _staged(
