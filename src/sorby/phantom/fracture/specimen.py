@@ -280,8 +280,7 @@ class FractureSpecimen:
         """
         _check(label, subtype, vendor, difficulty)
         rng = np.random.default_rng([seed, 1863])
-        kinds = SUBTYPES[label]
-        chosen = subtype or str(rng.choice(list(kinds), p=list(kinds.values())))
+        chosen = subtype or _any(rng, label)
         # An unknown origin was one of the known kinds; nobody will tell.
         hidden = LABELS[int(rng.choice(3, p=(0.45, 0.45, 0.10)))] if label == "unknown" else label
         flaw, stress = _draw_flaw(rng, chosen if label != "unknown" else _any(rng, hidden), hidden, difficulty)
@@ -331,7 +330,7 @@ class FractureSpecimen:
         return MIRROR_CONSTANT_MPA_SQRT_M
 
 
-def _check(label: str, subtype: str | None, vendor: str | None, difficulty: float) -> None:
+def _check(label: Label, subtype: str | None, vendor: str | None, difficulty: float) -> None:
     if label not in SUBTYPES:
         raise InputError(f"fracture cause {label!r} is unknown", f"allowed: {', '.join(SUBTYPES)}")
     if subtype is not None and subtype not in SUBTYPES[label]:
@@ -385,7 +384,7 @@ def _draw_appearance(rng: np.random.Generator, label: Label, difficulty: float) 
 
     machined = 1.0 if label == "hard_machining" else 0.55
     return Appearance(
-        brightness=float(np.clip(rng.normal(0.40, 0.075 * spread), 0.2, 0.62)),
+        brightness=float(np.clip(rng.normal(0.40, 0.075 * spread), 0.26, 0.62)),
         contrast=about(1.0, 0.28),
         gamma=about(1.0, 0.16),
         light=float(rng.uniform(0.0, 2 * np.pi)),
@@ -402,8 +401,8 @@ def _draw_appearance(rng: np.random.Generator, label: Label, difficulty: float) 
         edge_tilt=float(rng.normal(0.0, 0.06)),
         rim_um=about(220.0, 0.5),
         scratches=int(rng.poisson(2.0)),
-        carbon=float(rng.beta(0.5, 9.0)),
-        metal=float(rng.beta(0.5, 14.0)),
+        carbon=float(min(0.3, rng.beta(0.4, 9.0))),
+        metal=float(min(0.12, rng.beta(0.3, 20.0))),
         charging=float(max(0.0, rng.normal(-0.2, 0.5))) * min(spread, 1.0),
         turns=int(rng.choice(4, p=(0.7, 0.1, 0.1, 0.1))),
     )
