@@ -102,18 +102,35 @@ def build(
         raise InputError("nothing to build from", "give a folder with one folder a class, or a table")
     paths = [Path(source) for source in sources]
     listed = [_list(path, label, group, image, several=len(paths) > 1) for path in paths]
-    root = _common_folder(paths)
+    root = common_folder(paths)
     rows = pd.concat([entry.rows for entry in listed], ignore_index=True)
-    table, quarantined, warnings = _read_all(rows, root)
+    table, quarantined, warnings = read_rows(rows, root)
     if not len(table):
         raise InputError(
             f"{sources[0]}: none of {len(rows)} images could be read ({quarantined[0].reason})", "check the files"
         )
     corpus = Corpus(table, root, (f"built from {', '.join(path.name for path in paths)}",))
     found = Built(corpus, quarantined, [*(line for entry in listed for line in entry.warnings), *warnings])
+    settle(found, min_classes)
+    return found
+
+
+def settle(found: Built, min_classes: int) -> None:
+    """Decide which rows of a labelled table take part: repeats, conflicts and unlabelled rows are excluded.
+
+    Parameters
+    ----------
+    found : Built
+        Its table has ``label`` and ``exclusion``; rows excluded already stay so. Its lists are filled.
+    min_classes : int
+
+    Raises
+    ------
+    InputError
+        Fewer classes take part.
+    """
     _exclude(found)
     _check_classes(found, min_classes)
-    return found
 
 
 def _list(source: Path, label: str | None, group: str | None, image: str | None, *, several: bool) -> Listed:
@@ -131,7 +148,8 @@ def _list(source: Path, label: str | None, group: str | None, image: str | None,
     return list_table(source, label, group, image)
 
 
-def _common_folder(paths: Sequence[Path]) -> Path:
+def common_folder(paths: Sequence[Path]) -> Path:
+    """Return the deepest folder that holds all *paths*."""
     try:
         root = Path(os.path.commonpath([path.resolve() for path in paths]))
     except ValueError:  # different drives on Windows: the others' paths stay absolute
@@ -166,8 +184,23 @@ def _facts(file: Path | None) -> dict[str, Any] | Quarantined:
         return Quarantined(str(file), f"cannot be read ({error.strerror})")
 
 
-def _read_all(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[Quarantined], list[str]]:
-    """Read every image once; return the table of the readable ones, the others' reasons, and warnings."""
+def read_rows(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[Quarantined], list[str]]:
+    """Read every image once, whatever number of rows name it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``file`` (Path or None), ``label`` and any further columns.
+    root : Path
+        Folder that stored paths start from.
+
+    Returns
+    -------
+    table : DataFrame
+        Rows whose image could be read, with what the file says of itself; columns as in `sorby.corpus.schema`.
+    quarantined : list of Quarantined
+    warnings : list of str
+    """
     files = list(dict.fromkeys(rows["file"]))  # a file that several rows name is read once
     with bar("reading images", len(files)) as advance, ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         facts = {}

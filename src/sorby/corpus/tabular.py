@@ -52,7 +52,7 @@ def list_table(source: Path, label: str | None, group: str | None, image: str | 
     InputError
         Not readable, empty, or a column is missing: the line names those there are and the nearest.
     """
-    table, warnings = _read_table(source)
+    table, warnings = read_table(source)
     if not len(table):
         raise InputError(f"{source}: a table without rows", "one row an image is needed")
     image_column = _column(table, image, _IMAGE_NAMES, source, "--image")
@@ -102,7 +102,25 @@ def _as_text(values: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series([text(value) for value in values], index=values.index, dtype=object)
 
 
-def _read_table(source: Path) -> tuple[pd.DataFrame, list[str]]:
+def read_table(source: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a table as text, whatever its separator and encoding; Parquet keeps its types.
+
+    Parameters
+    ----------
+    source : Path
+        .csv, .tsv or .parquet.
+
+    Returns
+    -------
+    table : DataFrame
+    warnings : list of str
+        What had to be guessed.
+
+    Raises
+    ------
+    InputError
+        Not a readable table.
+    """
     try:
         if source.suffix.lower() == ".parquet":
             return pq.read_table(source).to_pandas(), []
