@@ -1,6 +1,8 @@
 """Fracture surfaces of alumina with known origins: one surface a specimen, looked at from 50x to 10,000x."""
 
+from sorby.phantom.fracture.bars import with_bar
 from sorby.phantom.fracture.imaging import FULL_SIZE, SMALL_SIZE, FractureView, render
+from sorby.phantom.fracture.series import PUBLISHED_IMAGES, fracture_set, with_planned_views
 from sorby.phantom.fracture.specimen import (
     DISPLAY_WIDTH_UM,
     LABELS,
@@ -17,6 +19,7 @@ from sorby.phantom.fracture.specimen import (
     field_width_um,
 )
 from sorby.phantom.fracture.surface import CUES, MIST_ENDS
+from sorby.phantom.fracture.writing import specimen_row, take, view_name, view_row, write_view, write_views
 
 __all__ = [
     "CUES",
@@ -25,6 +28,7 @@ __all__ = [
     "LABELS",
     "MAGNIFICATIONS",
     "MIST_ENDS",
+    "PUBLISHED_IMAGES",
     "SMALL_SIZE",
     "SUBTYPES",
     "VENDORS",
@@ -37,5 +41,14 @@ __all__ = [
     "Vendor",
     "ViewPlan",
     "field_width_um",
+    "fracture_set",
     "render",
+    "specimen_row",
+    "take",
+    "view_name",
+    "view_row",
+    "with_bar",
+    "with_planned_views",
+    "write_view",
+    "write_views",
 ]

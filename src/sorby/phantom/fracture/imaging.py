@@ -43,6 +43,10 @@ class FractureView:
         First row of the info bar; None without one.
     bar_rows : int
         Rows of the info bar.
+    scale_label : str
+        What the scale bar says, such as ``10 µm``.
+    scale_px : int
+        Its length in pixels.
     """
 
     pixels: UInt8
@@ -54,6 +58,8 @@ class FractureView:
     contamination: float
     bar_top: int | None = None
     bar_rows: int = 0
+    scale_label: str = ""
+    scale_px: int = 0
 
 
 def render(
