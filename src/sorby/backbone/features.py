@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorby._version import __version__
-from sorby.backbone.architecture import Backbone, StageFeatures, to_onnx
+from sorby.backbone.architecture import Backbone, Pooling, StageFeatures, to_onnx
 from sorby.backbone.cache import FeatureCache
 from sorby.backbone.pipeline import stream
 from sorby.backbone.preprocessing import Preprocessing
@@ -56,7 +56,7 @@ class FeatureExtractor:
         ``auto`` is torch on CUDA and OpenVINO otherwise.
     device, precision
         See `sorby.backbone.runtime`.
-    views : {1, 4, 8}
+    views, stages, pooling
         See `StageFeatures`.
     cache : bool
         Whether vectors are kept on disk.
@@ -71,14 +71,16 @@ class FeatureExtractor:
         device: Device = "auto",
         precision: Precision = "auto",
         views: int = 1,
+        stages: tuple[int, ...] | None = None,
+        pooling: Pooling = "mean+std",
         cache: bool = True,
     ) -> None:
         self.backbone = backbone
         self.preprocessing = preprocessing
-        self.graph = StageFeatures(backbone, views=views)
+        self.graph = StageFeatures(backbone, stages, views, pooling)
         self.runtime = self._make_runtime(runtime, device, precision)
         runtime_key = f"{self.runtime.name}-{self.runtime.precision}"
-        key = f"{__version__}|{backbone.key}|{self.graph.stages}x{views}|mean+std|{preprocessing.key}|{runtime_key}"
+        key = f"{__version__}|{backbone.key}|{self.graph.stages}x{views}|{pooling}|{preprocessing.key}|{runtime_key}"
         self._cache = FeatureCache(key) if cache else None
 
     def _make_runtime(self, runtime: str, device: Device, precision: Precision) -> Runtime:

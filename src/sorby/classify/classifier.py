@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sorby.backbone.architecture import Backbone, StageFeatures, statistics, to_onnx
+from sorby.backbone.architecture import Backbone, StageFeatures, to_onnx
 from sorby.backbone.architecture import load as load_backbone
 from sorby.backbone.pipeline import stream
 from sorby.backbone.preprocessing import Preprocessing, Uint8Image
@@ -80,8 +80,7 @@ class ScoresOnly(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return scores (N, C)."""
         if isinstance(self.graph, HeadOnStages):
-            each = [cast(StageFeatures, network).maps(images) for network in self.graph.networks]
-            pooled = torch.cat([statistics(stage) for maps in each for stage in maps], dim=1)
+            pooled = torch.cat([cast(StageFeatures, network).pooled(images) for network in self.graph.networks], dim=1)
         else:
             pooled = self.graph.embed(images)
         head = self.graph.head
@@ -389,7 +388,7 @@ class Classifier:
             return {
                 **head,
                 "stages": [list(network.stages) for network in networks],
-                "pooling": "mean+std",
+                "pooling": networks[0].pooling,
                 "views": networks[0].views,
             }
         return head
@@ -430,8 +429,9 @@ class Classifier:
             raise ValueError(f"a head for {len(head.spec.classes)} classes, a bundle of {len(description.classes)}")
         graph: HeadOnStages | ClassifierNetwork
         if regime == "frozen":
-            stages = zip(backbones, model["stages"], strict=True)
-            graph = HeadOnStages([StageFeatures(each, tuple(k), model["views"]) for each, k in stages], head)
+            stages, views, pooling = model["stages"], model["views"], model["pooling"]
+            networks = zip(backbones, stages, strict=True)
+            graph = HeadOnStages([StageFeatures(each, tuple(k), views, pooling) for each, k in networks], head)
         else:
             graph = ClassifierNetwork(backbones, head)
         graph.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in weights.items()})

@@ -57,11 +57,19 @@ class BackboneSection(Section):
         ResNet-50 for the subtype, ResNet-18 for the size).
     pretrained : bool
         False trains from seeded random weights, and the bundle says so.
+    stages : tuple of int, optional
+        Which stages (of a transformer: blocks) frozen features are pooled from, counted from 0; the last four stages,
+        or four blocks evenly spaced to the end, where absent.
+    pooling : {"mean+std", "mean", "cls", "cls+mean"}
+        What frozen features take of each stage: channel means and standard deviations, means alone, the class token,
+        or class token and means. The last two are for vision transformers.
     """
 
     name: str = "efficientnet_lite0"
     size_name: str | None = None
     pretrained: bool = True
+    stages: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(None, min_length=1)
+    pooling: Literal["mean+std", "mean", "cls", "cls+mean"] = "mean+std"
 
 
 class SplitSection(Section):
@@ -316,6 +324,8 @@ class Recipe(Section):
             raise ValueError("head.kind=staged trains its stages apart and shares nothing; head.kind=multitask shares")
         if self.head.kind == "flat" and self.head.sharing == "cross-stitch":
             raise ValueError("head.sharing=cross-stitch needs two tasks; head.kind=flat has one")
+        if self.backbone.size_name and self.backbone.stages:
+            raise ValueError("backbone.stages belong to one network; leave out backbone.size_name")
         if self.backbone.size_name and self.head.kind != "staged":
             raise ValueError("backbone.size_name needs head.kind=staged")
         if self.backbone.size_name and self.head.auxiliary != "none":

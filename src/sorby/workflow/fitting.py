@@ -94,6 +94,8 @@ class FrozenTrainer:
                 p,
                 device=device,
                 views=recipe.head.views,
+                stages=chosen.stages,
+                pooling=chosen.pooling,
             )
             for name in names
         ]

@@ -23,7 +23,14 @@ def extractor_of(bench: Bench) -> FeatureExtractor:
     backbone = load_backbone(
         recipe.backbone.name, pretrained=recipe.backbone.pretrained, seed=recipe.seed, size=(rule.height, rule.width)
     )
-    return FeatureExtractor(backbone, rule, device=bench.device, views=recipe.head.views)
+    return FeatureExtractor(
+        backbone,
+        rule,
+        device=bench.device,
+        views=recipe.head.views,
+        stages=recipe.backbone.stages,
+        pooling=recipe.backbone.pooling,
+    )
 
 
 def bench_features(bench: Bench, extractor: FeatureExtractor | None = None) -> Features:
