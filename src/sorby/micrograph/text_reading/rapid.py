@@ -21,8 +21,8 @@ Runtime = Literal["openvino", "onnxruntime"]
 _INSTALL = "install the extra: pip install 'sorby[ocr]'"
 _LONGEST_PX = 2000  # images with a longer side are reduced to it before text is looked for
 _LINE_PX = 48  # height the recogniser works at
-_WIDTH_STEP_PX = 160  # widths are padded to multiples, so that few shapes occur and a text's company changes nothing
-_SHORTEST_PX = 320  # the recogniser pads everything to this by itself
+_WIDTH_STEP_PX = 80  # widths are padded to multiples, so that few shapes occur and a text's company changes nothing
+_SHORTEST_PX = 160  # the package's 320 doubles the work for short words, which then read no better
 _BATCH = 16
 
 
@@ -150,6 +150,7 @@ def _load(runtime: Runtime, detector: Path, recogniser: Path, threads: int, leas
             "Rec.engine_type": kind,
             "Rec.model_path": str(recogniser),
             "Rec.rec_batch_num": _BATCH,
+            "Rec.rec_img_shape": [3, _LINE_PX, _SHORTEST_PX],
         }
     )
     # The recogniser is loaded on first use; `recognise` needs it at hand.
