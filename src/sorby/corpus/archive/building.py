@@ -252,7 +252,7 @@ def _columns(
         added[name] = own.astype(object).where(own.notna(), names[name])
     frame = pd.DataFrame(added, index=table.index)
     frame["exclusion"] = _exclusions(frame, chosen, corrected, rules)
-    for name in frame.select_dtypes(exclude=["number", "bool"]):
+    for name in map(str, frame.select_dtypes(exclude=["number", "bool"])):
         frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
     return pd.concat([table.drop(columns=[name for name in frame if name in table]), frame], axis=1)
 

@@ -209,7 +209,9 @@ def read_turned(picture: Grey, reader: PageReader) -> tuple[list[Line], int]:
         0, 90, 180 or 270, counter-clockwise.
     """
     best: tuple[float, list[Line], int] = (0.0, [], 0)
-    for quarter in (0, 1, 3, 2):
+    quarters = [0]
+    while quarters:
+        quarter = quarters.pop(0)
         found = [each for each in reader.read(np.ascontiguousarray(np.rot90(picture, quarter))) if each.text.strip()]
         letters = np.array([_letters(each.text) for each in found], dtype=float)
         wide = np.array([_is_wide(each) for each in found], dtype=bool)
@@ -217,10 +219,12 @@ def read_turned(picture: Grey, reader: PageReader) -> tuple[list[Line], int]:
         evidence = float((letters * sure * wide).sum())
         if evidence > best[0]:
             best = (evidence, _in_lines(found), 90 * quarter)
-        total = letters.sum()
-        plainly = total and evidence / total >= _SURE * _UPRIGHT and (letters * sure).sum() / total >= _SURE
-        if quarter == 0 and plainly:
+        upright = float((letters * wide).sum() / max(letters.sum(), 1.0))
+        if upright >= _UPRIGHT and evidence >= _SURE * (letters * wide).sum() > 0:
             break
+        if quarter == 0:
+            # Boxes that stand upright say that the sheet lies on its side; the others may be upside down.
+            quarters = [1, 3] if len(found) and upright < 1 - _UPRIGHT else [2, 1, 3]
     return best[1], best[2]
 
 

@@ -23,7 +23,7 @@ EDITS: Mapping[Typo, int] = {
 
 @dataclass(frozen=True)
 class Foan:
-    """A fracture-order number: ``FOAN-2023-00417-8``.
+    """A fracture-order number: ``FOAN-2023-00417-9``.
 
     Attributes
     ----------
