@@ -3,8 +3,10 @@
 * `grad_cam` - Grad-CAM at any layer, convolutional or token (fine-tuned networks).
 * `linear_contribution` - the exact share of every location in the score of a head that is linear in the mean
   and the standard deviation of one or several stages (frozen backbone + linear head).
+* `attention_rollout` - from which patches a vision transformer gathers, whatever the class.
 * `occlusion` - gradient-free and class-specific; needs nothing but predictions.
 * `randomisation_check` - a map that survives shuffled weights explains the image, not the model.
+* `cue_match` - the pointing game and the mass inside cues that are known, as those of phantoms are.
 * `coverage`, `overlay` - how much of the image, how much of a marked cue; and the picture itself.
 
 The numpy-only parts import without torch; the rest is loaded when first asked for.
@@ -15,6 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sorby.attribution.cues import FRACTURE_CUES, CueMatch, cue_masks, cue_match
 from sorby.attribution.display import UNIFORM_COLORMAPS, overlay
 from sorby.attribution.extent import Coverage, coverage
 from sorby.attribution.maps import Attribution, Contribution
@@ -24,15 +27,21 @@ if TYPE_CHECKING:
     from sorby.attribution.perturbation import occlusion, occlusion_passes
     from sorby.attribution.sanity import randomisation_check
     from sorby.attribution.taps import LayerInfo, activations, last_conv_layer, layers, token_grid
+    from sorby.attribution.transformers import attention_rollout, token_network, token_reshape
 
 __all__ = [
+    "FRACTURE_CUES",
     "UNIFORM_COLORMAPS",
     "Attribution",
     "Contribution",
     "Coverage",
+    "CueMatch",
     "LayerInfo",
     "activations",
+    "attention_rollout",
     "coverage",
+    "cue_masks",
+    "cue_match",
     "grad_cam",
     "last_conv_layer",
     "layers",
@@ -42,6 +51,8 @@ __all__ = [
     "overlay",
     "randomisation_check",
     "token_grid",
+    "token_network",
+    "token_reshape",
 ]
 
 _NEEDS_TORCH = {
@@ -50,6 +61,9 @@ _NEEDS_TORCH = {
     "last_conv_layer": "taps",
     "layers": "taps",
     "token_grid": "taps",
+    "attention_rollout": "transformers",
+    "token_network": "transformers",
+    "token_reshape": "transformers",
     "grad_cam": "gradients",
     "linear_contribution": "gradients",
     "occlusion": "perturbation",

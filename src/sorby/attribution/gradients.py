@@ -50,6 +50,7 @@ from sorby.attribution.taps import (
     tapped,
     to_model,
 )
+from sorby.attribution.transformers import token_network, token_reshape
 from sorby.errors import InputError
 
 
@@ -89,14 +90,16 @@ def grad_cam(
     targets : int or array of int (N,), optional
         Classes to explain; the predicted ones when not given.
     layers : str or sequence of str, optional
-        Layer names; the last convolution when not given.
+        Layer names; when not given the last convolution, or for a vision transformer the last block's input as its
+        attention receives it (see `sorby.attribution.transformers` for why not its output).
     spread : bool
         Add the spread part (see the module's notes). Grad-CAM as published has none and is blind to heads that
         pool by the standard deviation. With a head that only averages, it changes nothing at the layer averaged.
     score : {'logit', 'margin'}
         What to differentiate.
     reshape : callable, optional
-        Brings the layers' outputs to (N, C, h, w), for example `token_grid()` for a transformer.
+        Brings the layers' outputs to (N, C, h, w), for example `token_grid()`; not needed for timm's vision
+        transformers, whose grid is known.
     batch_size : int
         Images in a pass.
 
@@ -188,7 +191,8 @@ def linear_contribution(
 
 def _layer_names(model: nn.Module, layers: str | Sequence[str] | None) -> tuple[str, ...]:
     if layers is None:
-        return (last_conv_layer(model),)
+        network = token_network(model)
+        return (last_conv_layer(model) if network is None else network.layer(),)
     names = (layers,) if isinstance(layers, str) else tuple(layers)
     if not names or len(set(names)) != len(names):
         raise InputError("name at least one layer, and each once")
@@ -206,6 +210,7 @@ def _read(
 ) -> Iterator[_Read]:
     """Mean and spread parts of every layer, one batch after the other."""
     wanted = resolve_targets(targets, len(batch))
+    reshape = reshape or token_reshape(model)
     for start in range(0, len(batch), batch_size):
         chosen = slice(start, start + batch_size)
         images = to_model(batch[chosen], model)

@@ -197,7 +197,7 @@ def token_grid(prefix_tokens: int = 1, grid: tuple[int, int] | None = None) -> R
     """Make a function that lays tokens (N, T, D) out as maps (N, D, h, w).
 
     With class-token pooling the last block's patch tokens no longer reach the logits: read the input of its
-    attention instead (``blocks.11.norm1`` in timm), as is usual. With average pooling any block will do.
+    attention instead (``blocks.11.norm1`` in timm), as `sorby.attribution.transformers` does.
 
     Parameters
     ----------

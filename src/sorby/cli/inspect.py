@@ -10,6 +10,7 @@ import click
 from sorby.cli._frame import reports
 from sorby.cli._options import device_option, out_option, signed_option
 from sorby.workflow import inspection
+from sorby.workflow.explaining import METHODS, Method
 
 
 def _show(result: dict[str, Any]) -> str:
@@ -37,6 +38,15 @@ def _show(result: dict[str, Any]) -> str:
     show_default=True,
     help="Colours of those pictures; all but jet are perceptually uniform.",
 )
+@click.option(
+    "--map",
+    "method",
+    type=click.Choice(METHODS),
+    default="auto",
+    show_default=True,
+    help="How those pictures are made; rollout is for vision transformers.",
+)
+@click.option("--layer", metavar="NAME", help="Layer that grad-cam reads, e.g. blocks.10.norm1.")
 @click.option("--pixel-size-um", type=click.FloatRange(min=0, min_open=True), help="Scale of every image.")
 @signed_option
 @device_option
@@ -47,6 +57,8 @@ def inspect(
     out: Path,
     explain: bool,
     colormap: str,
+    method: Method,
+    layer: str | None,
     pixel_size_um: float | None,
     require_signed: bool,
     device: Any,
@@ -61,6 +73,8 @@ def inspect(
         out,
         explain=explain,
         colormap=colormap,
+        method=method,
+        layer=layer,
         pixel_size_um=pixel_size_um,
         require_signed=require_signed,
         device=device,

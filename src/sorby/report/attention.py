@@ -57,7 +57,7 @@ def look(
 
     With *layers* (a head that is linear in their means and spreads) each score is taken apart exactly, against the
     mean of the reference images: what all images share, the border above all, says nothing about one of them.
-    Without, it is Grad-CAM at the last convolution.
+    Without, it is Grad-CAM at the last convolution, or before the last block's attention.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def look(
         return (found.relative_to(*for_each) if len(usual) else found).positive(SMOOTH_PX)
 
     found = explain(model, images, targets)
-    method = "Grad-CAM at the last convolution"
+    method = f"Grad-CAM at layer {found.layers[0]}" if found.layers else "Grad-CAM"
     if layers is not None:
         compared = f", less the mean of {len(usual)} other test images" if len(usual) else ""
         method = f"exact share of each place in the score{compared}, smoothed by {SMOOTH_PX:g} px"

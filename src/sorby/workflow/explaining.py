@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from torch import nn
 
-from sorby.attribution import Attribution, grad_cam, linear_contribution, overlay
+from sorby.attribution import (
+    Attribution,
+    attention_rollout,
+    grad_cam,
+    linear_contribution,
+    occlusion,
+    overlay,
+    token_network,
+)
 from sorby.classify import Classifier
 from sorby.classify.classifier import HeadOnStages
+from sorby.errors import InputError
 from sorby.files import atomic_write
 from sorby.micrograph import Micrograph, resize, to_uint8
+
+Method = Literal["auto", "linear", "grad-cam", "rollout", "occlusion"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 _SMOOTH_PX = 8.0  # squared deviations of an early stage are spiky; each stands for a receptive field
 _LONGEST_SIDE_PX = 2048  # pictures for people; larger micrographs are scaled down
 
 
 def stage_layers(classifier: Classifier) -> list[str] | None:
-    """Name the pooled layers of a frozen classifier, or None for a fine-tuned one (its last convolution)."""
+    """Name the pooled layers of a frozen classifier whose head is linear in them; None for any other.
+
+    A fine-tuned network has none, and neither have features that hold the class token.
+    """
     graph = classifier.graph
-    if not isinstance(graph, HeadOnStages):
+    if not isinstance(graph, HeadOnStages) or graph.features.pooling.startswith("cls"):
         return None
     module, stages = graph.features.module, graph.features.stages
     names = [str(module.feature_info[k]["module"]) for k in stages]  # type: ignore[index]
@@ -30,12 +47,14 @@ def stage_layers(classifier: Classifier) -> list[str] | None:
 
 
 def explain(
-    classifier: Classifier, images: npt.NDArray[np.uint8], targets: npt.NDArray[np.intp] | None = None
+    classifier: Classifier,
+    images: npt.NDArray[np.uint8],
+    targets: npt.NDArray[np.intp] | None = None,
+    *,
+    method: Method = "auto",
+    layer: str | None = None,
 ) -> Attribution:
     """Return where the classifier looked.
-
-    The frozen regime is taken apart exactly (linear contribution of every location); the fine-tuned one gets
-    Grad-CAM at its last convolution.
 
     Parameters
     ----------
@@ -44,14 +63,51 @@ def explain(
         Prepared images.
     targets : ndarray of int, shape (N,), optional
         Classes to explain; the predicted ones where absent.
+    method : {"auto", "linear", "grad-cam", "rollout", "occlusion"}
+        ``auto`` takes the frozen regime apart exactly (``linear``: contribution of every location) and gives the
+        fine-tuned one, and features with a class token, ``grad-cam``. ``rollout`` is for vision transformers and
+        knows no class; ``occlusion`` is for every network and slow.
+    layer : str, optional
+        Where ``grad-cam`` reads: a layer of the network by its name (``blocks.10.norm1``, ``blocks.6``); the last
+        convolution, or the input of the last block's attention, where absent.
+
+    Raises
+    ------
+    InputError
+        The method does not go with the classifier, or there is no such layer.
     """
-    model = classifier.logits_module()
-    layers = stage_layers(classifier)
+    model, layers = classifier.logits_module(), stage_layers(classifier)
+    if method == "auto":
+        method = "grad-cam" if layers is None or layer else "linear"
+    if layer is not None and method != "grad-cam":
+        raise InputError(f"a layer is chosen for grad-cam, not for {method}", "--map grad-cam")
     # Two classes share one decision: their margin is what the score is.
-    score = "margin"
-    if layers is None:
-        return grad_cam(model, images, targets, score=score)  # type: ignore[arg-type]
-    return linear_contribution(model, images, targets, layers, score=score).positive(_SMOOTH_PX)  # type: ignore[arg-type]
+    if method == "linear":
+        if layers is None:
+            raise InputError("linear contribution needs a linear head on frozen stage features", "--map grad-cam")
+        return linear_contribution(model, images, targets, layers, score="margin").positive(_SMOOTH_PX)
+    if method == "rollout":
+        return attention_rollout(model, images, targets, last_block=_last_block(classifier), score="margin")
+    if method == "occlusion":
+        return occlusion(model, images, targets, score="margin")
+    return grad_cam(model, images, targets, _named(classifier, model, layer), score="margin")
+
+
+def _last_block(classifier: Classifier) -> int | None:
+    """Return the last block that a frozen classifier's features come from; None for a fine-tuned one."""
+    graph = classifier.graph
+    return graph.features.stages[-1] if isinstance(graph, HeadOnStages) else None
+
+
+def _named(classifier: Classifier, model: nn.Module, layer: str | None) -> str | None:
+    """Return a layer's name within the model; it may be given as the network calls it."""
+    network = token_network(model)
+    if layer is None:
+        return None if network is None else network.layer(_last_block(classifier))
+    inside = "graph.features.module" if isinstance(classifier.graph, HeadOnStages) else "graph.networks.0"
+    within = f"{inside}.{layer}"
+    known = {name for name, _ in model.named_modules()}
+    return layer if layer in known else within
 
 
 def lay_over(
@@ -75,7 +131,14 @@ def lay_over(
     return overlay(base, cam, colormap, region=region)
 
 
-def write_overlays(classifier: Classifier, jobs: Sequence[tuple[Micrograph, str, Path]], colormap: str) -> None:
+def write_overlays(
+    classifier: Classifier,
+    jobs: Sequence[tuple[Micrograph, str, Path]],
+    colormap: str,
+    *,
+    method: Method = "auto",
+    layer: str | None = None,
+) -> None:
     """Write a picture for each of a batch of micrographs.
 
     Parameters
@@ -83,10 +146,12 @@ def write_overlays(classifier: Classifier, jobs: Sequence[tuple[Micrograph, str,
     jobs : sequence of (Micrograph, label, Path)
         What to explain, for which class, and where the PNG goes.
     colormap : str
+    method, layer
+        See `explain`.
     """
     images = np.stack([classifier.prepared(micrograph) for micrograph, _, _ in jobs])
     targets = np.array([classifier.classes.index(label) for _, label, _ in jobs], np.intp)
-    maps = explain(classifier, images, targets).maps
+    maps = explain(classifier, images, targets, method=method, layer=layer).maps
     for (micrograph, _, path), cam in zip(jobs, maps, strict=True):
         with atomic_write(path) as file:
             Image.fromarray(lay_over(classifier, micrograph, cam, colormap)).save(file, format="PNG")

@@ -6,8 +6,9 @@ import csv
 import io
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from sorby.bundle import OpenBundle
 from sorby.classify import Classifier, Verdict
 from sorby.errors import InputError, Quarantined
 from sorby.files import atomic_write, explained, write_json
-from sorby.micrograph import find_images, read
+from sorby.micrograph import Micrograph, find_images, read
 from sorby.progress import bar
-from sorby.workflow.explaining import write_overlays
+from sorby.workflow.explaining import Method, write_overlays
 from sorby.workflow.opening import open_classifier
+
+Draw = Callable[[Classifier, Sequence[tuple[Micrograph, str, Path]]], None]
+"""Writes the pictures of a batch of micrographs: what to explain, for which class, where it goes."""
 
 _EXPLAIN_AT_ONCE = 8
 _STEM = 60  # characters of an image's name in its picture's; a long one would not fit a file system
@@ -104,6 +108,8 @@ def inspect(
     *,
     explain: bool = False,
     colormap: str = "jet",
+    method: Method = "auto",
+    layer: str | None = None,
     pixel_size_um: float | None = None,
     require_signed: bool = False,
     device: Device = "auto",
@@ -121,6 +127,8 @@ def inspect(
         Write where the classifier looked, for every image.
     colormap : str
         Of those pictures: ``jet`` as in the papers, or a perceptually uniform one such as ``viridis``.
+    method, layer
+        How those pictures are made, see `sorby.workflow.explaining.explain`.
     pixel_size_um : float, optional
         Scale of every image; overrides what the files say.
     require_signed : bool
@@ -149,7 +157,12 @@ def inspect(
     with bar("inspecting", len(files)) as advance:
         outcomes = classifier.inspect(files, device=device, pixel_size_um=pixel_size_um, progress=advance)
         if explain:
-            outcomes = _explained(classifier, outcomes, out / "overlays", colormap)
+            outcomes = _explained(
+                classifier,
+                outcomes,
+                out / "overlays",
+                partial(write_overlays, colormap=colormap, method=method, layer=layer),
+            )
         _write(target, outcomes, classifier, tally)
     seconds = time.perf_counter() - started
     result = _summary(target, tally, seconds, opened, classifier)
@@ -202,7 +215,7 @@ def _warnings(tally: Tally, classifier: Classifier) -> list[str]:
 
 
 def _explained(
-    classifier: Classifier, outcomes: Iterable[Verdict | Quarantined], folder: Path, colormap: str
+    classifier: Classifier, outcomes: Iterable[Verdict | Quarantined], folder: Path, draw: Draw
 ) -> Iterator[Verdict | Quarantined]:
     """Pass verdicts on and write a picture for each, a few at a time."""
     with explained(folder):
@@ -213,18 +226,18 @@ def _explained(
         if isinstance(outcome, Verdict):
             waiting.append(outcome)
         if len(waiting) == _EXPLAIN_AT_ONCE:
-            number = _draw(classifier, waiting, folder, number, colormap)
+            number = _draw(classifier, waiting, folder, number, draw)
             waiting.clear()
         yield outcome
     if waiting:
-        _draw(classifier, waiting, folder, number, colormap)
+        _draw(classifier, waiting, folder, number, draw)
 
 
-def _draw(classifier: Classifier, verdicts: Sequence[Verdict], folder: Path, number: int, colormap: str) -> int:
+def _draw(classifier: Classifier, verdicts: Sequence[Verdict], folder: Path, number: int, draw: Draw) -> int:
     """Write the pictures of some verdicts, numbered as the lines of the CSV; return the next number."""
     jobs = [
         (read(verdict.image), verdict.label, folder / f"{number + k:05d}-{verdict.image.stem[:_STEM]}.png")
         for k, verdict in enumerate(verdicts)
     ]
-    write_overlays(classifier, jobs, colormap)
+    draw(classifier, jobs)
     return number + len(verdicts)
