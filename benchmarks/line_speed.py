@@ -2,8 +2,9 @@
 
 A full-width web (6,250 px of 34 um) is rendered once and repeated; what is timed is everything from uint8 strips in
 memory to the roll map: the checks of the frames, cutting, scoring, thresholding, merging, the journal on disk. Beside
-it the graph alone, panel by panel. What a form costs in detection is measured on pictures of another web, harder than
-the default, with and without labelled defects. Phantoms throughout.
+it the graph alone, panel by panel, and the plain backbones on tiles of 224 px, without any detector: what a machine
+makes of those says how fast it is just then. What a form costs in detection is measured on pictures of another web,
+harder than the default, with and without labelled defects. Phantoms throughout.
 """
 
 from __future__ import annotations
@@ -14,15 +15,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
+from torch import nn
 
 from common import finish, hermetic
 from sorby.anomaly.recipe import load
+from sorby.backbone.architecture import load as load_backbone
+from sorby.backbone.architecture import to_onnx
+from sorby.backbone.patch_maps import PatchMaps
+from sorby.backbone.runtime import OpenVINORuntime
 from sorby.line.sources import ArraySource
 from sorby.phantom.membrane.web import Web, WebSpec
 from sorby.workflow import anomaly
@@ -30,19 +38,20 @@ from sorby.workflow.line import LineRequest, run_line
 
 WIDTH, PIXEL_UM, NEED_MPX = 6250, 34.0, 9.5
 TILE = 512
+STAGES = {"backbone.blocks": None, "backbone.stages": [1, 2, 3]}
+HUNDRED = {"features.kind": "random", "features.count": 100}
 FORMS: dict[str, dict[str, Any]] = {
-    "stages 1-3, stride 4": {},
-    "blocks 3, 5, 8, stride 4": {"backbone.stages": None, "backbone.blocks": [3, 5, 8]},
-    "stages 1-3, stride 8": {"grid.stride": 8},
-    "stages 1-2, stride 4": {"backbone.stages": [1, 2], "features.count": 64},
-    "stages 1-3, all 176 features": {"features.kind": "all"},
+    "blocks 3, 5, 8, stride 4, all 144 features": {},
+    "blocks 3, 5, 8, stride 4, 100 features": HUNDRED,
+    "blocks 3, 5, 8, stride 8": {"grid.stride": 8},
+    "blocks 3, 5, stride 4": {"backbone.blocks": [3, 5]},
+    "stages 1-3, stride 4, 100 features": STAGES | HUNDRED,
+    "stages 1-3, stride 4, all 176 features": STAGES,
 }
-B4 = {
+B4 = HUNDRED | {
     "backbone.name": "efficientnet_b4",
-    "backbone.stages": None,
     "backbone.blocks": [3, 7, 17],
     "backbone.weights": "random",
-    "features.count": 100,
 }
 
 
@@ -80,16 +89,22 @@ def repeated(strip: npt.NDArray[np.uint8], rows: int) -> ArraySource:
     return ArraySource(make, "repeated", rows_total=rows // len(strip) * len(strip))
 
 
-def timed(bundle: Path, strip: npt.NDArray[np.uint8], rows: int, precision: Any) -> dict[str, Any]:
-    """Run the line once to warm up and once to be timed; and the graph alone."""
+def timed(
+    bundle: Path, strip: npt.NDArray[np.uint8], rows: int, precision: Any, network: str = "efficientnet_lite0"
+) -> dict[str, Any]:
+    """Run the line once to warm up and once to be timed, between two looks at the yardstick; and the graph alone."""
     request = LineRequest(pixel_size_um=PIXEL_UM, precision=precision, crops=100)
     with tempfile.TemporaryDirectory() as folder:
         run_line(bundle, [repeated(strip, len(strip))], Path(folder) / "warm", request)
+        before = plain_backbone(network)
         started = time.perf_counter()
         result = run_line(bundle, [repeated(strip, rows)], Path(folder) / "roll", request)
         whole = time.perf_counter() - started
+    plain = (before + plain_backbone(network)) / 2
     return {
         "precision": precision,
+        "plain_backbone_mpix_per_s": plain,
+        "times_plain_backbone": result["mpix_per_s"] / plain,
         "mpix_per_s": result["mpix_per_s"],
         "mpix_per_s_with_loading": rows * WIDTH / whole / 1e6,
         "graph_alone_mpix_per_s": graph_alone(bundle, strip, precision),
@@ -118,6 +133,41 @@ def graph_alone(bundle: Path, strip: npt.NDArray[np.uint8], precision: Any, seco
     return inner * (done + scorer.slots) / (time.perf_counter() - started) / 1e6
 
 
+@cache
+def yardstick(name: str) -> OpenVINORuntime:
+    """Return a bare network to stage 3 for RGB tiles of 224 px, eight a call."""
+    maps = PatchMaps(load_backbone(name, pretrained=False), stages=[1, 2, 3]).eval()
+    return OpenVINORuntime(to_onnx(Bare(maps), 224, 224, 3, ("a", "b", "c")), (224, 224, 3))
+
+
+def plain_backbone(name: str, seconds: float = 3.0) -> float:
+    """Return the Mpx/s of the bare network: how fast this machine is just now."""
+    runtime = yardstick(name)
+    images = np.random.default_rng(0).integers(0, 256, (runtime.batch_size, 224, 224, 3), dtype=np.uint8)
+    for slot in range(runtime.slots):
+        runtime.start(slot, images)
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        runtime.finish(done % runtime.slots)
+        runtime.start(done % runtime.slots, images)
+        done += 1
+    for k in range(runtime.slots):
+        runtime.finish((done + k) % runtime.slots)
+    return (done + runtime.slots) * runtime.batch_size * 224**2 / (time.perf_counter() - started) / 1e6
+
+
+class Bare(nn.Module):
+    """A network's maps as a tuple."""
+
+    def __init__(self, maps: PatchMaps) -> None:
+        super().__init__()
+        self.maps = maps
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the maps."""
+        return tuple(self.maps(images))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mpix", type=float, default=400, help="web to be timed, megapixels")
@@ -142,7 +192,7 @@ def main() -> None:
     print("efficientnet_b4, random weights", file=sys.stderr)
     bundle = folder / "b4.sorby"
     anomaly.fit(folder / "good", bundle, recipe=load("web", {"threshold.false_alarm_rate": 0.01, **B4}))
-    b4 = timed(bundle, strip, rows // 4, "auto")
+    b4 = timed(bundle, strip, rows // 4, "auto", "efficientnet_b4")
     finish(
         "line_speed",
         {

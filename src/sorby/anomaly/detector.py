@@ -24,6 +24,7 @@ from sorby.backbone.architecture import load as load_backbone
 from sorby.backbone.patch_maps import PatchMaps
 from sorby.backbone.pipeline import stream
 from sorby.backbone.runtime import Device, OpenVINORuntime, Precision, Runtime, TorchRuntime, resolve_device
+from sorby.backbone.silent_channels import with_silent_channels
 from sorby.errors import InputError, Quarantined, SorbyError
 
 Array = npt.NDArray[np.float32]
@@ -164,7 +165,7 @@ class Detector:
         margin = 2 * self.margin_cells
         return self.grid_size[0] - margin, self.grid_size[1] - margin
 
-    def strip_scorer(self, width: int, *, rows: int = 512, precision: Precision = "auto") -> StripScorer:
+    def strip_scorer(self, width: int, *, rows: int = 640, precision: Precision = "auto") -> StripScorer:
         """Return the detector compiled for strips of a web, see `sorby.anomaly.strip_scorer.StripScorer`.
 
         Raises
@@ -194,7 +195,8 @@ class Detector:
 
     def graph(self, density: nn.Module | None = None) -> MapGraph:
         """Return the graph from pixels to maps, with the fitted density or another one."""
-        return MapGraph(self.embedding, density or self.filled().density(self.embedding)).eval()
+        density = density or self.filled().density(self.embedding)
+        return MapGraph(with_silent_channels(self.embedding), density).eval()
 
     def filled(self) -> GaussianMemory | PatchMemory:
         """Return the memory.
@@ -226,7 +228,7 @@ class Detector:
         if self._levels is None:
             image = self.recipe.image
             names = tuple(f"level_{k}" for k in range(len(self.embedding.strides)))
-            graph = LevelGraph(self.embedding).eval()
+            graph = LevelGraph(with_silent_channels(self.embedding)).eval()
 
             def onnx() -> bytes:
                 return to_onnx(graph, image.height, image.width, image.channels, names)

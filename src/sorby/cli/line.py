@@ -30,7 +30,7 @@ def _detector_options(command: _Command) -> _Command:
     for option in (
         click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto",
                      show_default=True, help="Of the detector's arithmetic."),
-        click.option("--rows", type=click.IntRange(min=64), default=512, show_default=True,
+        click.option("--rows", type=click.IntRange(min=64), default=640, show_default=True,
                      help="Lines of a strip, its margins included; a multiple of 32."),
     ):  # fmt: skip
         command = option(command)

@@ -37,7 +37,7 @@ def line_budget(
     measured_n: Sequence[float] = (),
     measured_s: Sequence[float] = (),
     bundle: Path | str | MakeScorer | None = None,
-    rows: int = 512,
+    rows: int = 640,
     precision: Precision = "auto",
     require_signed: bool = False,
     seed: int = 0,

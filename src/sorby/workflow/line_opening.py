@@ -87,7 +87,7 @@ class LineRequest:
     separate: bool = False
     live: bool = False
     frames: int | None = None
-    rows: int = 512
+    rows: int = 640
     precision: Precision = "auto"
     queue_strips: int = 4
     min_cells: int = 1
