@@ -101,7 +101,7 @@ def _along(grey: UInt8, edge: Edge) -> InfoBar | None:
     if tone is None:
         return None
     share = _share(strip, tone, _spread(strip, tone))
-    frame = _drawn(strip)
+    frame = _drawn(strip, tone)
     first, last = _run(share, frame, rest)
     if last - first >= least:
         last = _before_black_picture(strip, frame, tone, first, last, least)
@@ -150,10 +150,11 @@ def _share(strip: UInt8, tone: int, spread: int) -> Float:
     return np.asarray((np.abs(strip.astype(np.int16) - tone) <= spread).mean(axis=1))
 
 
-def _drawn(strip: UInt8) -> Mask:
-    """Mark the rows that are one value over the whole width: a drawn line, or empty ground."""
+def _drawn(strip: UInt8, tone: int) -> Mask:
+    """Mark the rows that are one value, far from the ground, over the whole width: drawn lines."""
     level = np.median(strip, axis=1)
-    return np.asarray((np.abs(strip.astype(np.float32) - level[:, None]) <= _LOOSE).mean(axis=1) >= _FRAME)
+    even = (np.abs(strip.astype(np.float32) - level[:, None]) <= _LOOSE).mean(axis=1) >= _FRAME
+    return np.asarray(even & (np.abs(level - tone) >= _STROKE))
 
 
 def _run(share: Float, frame: Mask, rest: int) -> tuple[int, int]:
@@ -180,8 +181,7 @@ def _framed(frame: Mask) -> int:
 
 def _before_black_picture(strip: UInt8, frame: Mask, tone: int, first: int, last: int, least: int) -> int:
     """Return the bar's end; at a drawn line across it where nothing is written beyond: that is picture as dark."""
-    level = np.median(strip[first:last], axis=1)
-    lines = first + np.flatnonzero(frame[first:last] & (np.abs(level - tone) >= _STROKE))
+    lines = first + np.flatnonzero(frame[first:last])
     for line in lines[lines >= first + least]:
         end = int(line) + max(1, _framed(frame[line:]))
         if end < last and not _lettered(strip[end:last], tone):

@@ -33,9 +33,10 @@ _LETTERS_FOR_DIGITS = (
     (re.compile(r"(?<=\d)[oO](?=[\d.,\s]|$|[kKuµnmxX])|(?<=[\d.,])[oO]|(?<![A-Za-z])[oO](?=[.,]\d)"), "0"),
     (re.compile(r"(?<=[\d.,])[lI|](?=[\d.,]|$)|(?<![A-Za-z])[lI|](?=\d|[oO0][.,]|[.,]\d)"), "1"),
 )
-_NUMBER = r"(?P<number>\d{1,3}(?:[ ]\d{3})+(?![\d])|\d+(?:[.,]\d+)*)"
+_NUMBER = r"(?>(?P<number>\d{1,3}(?:[ ]\d{3})+(?![\d])|\d+(?:[.,]\d+)*))"
 _KILO = r"\s?(?P<kilo>[kK])?"
 _TIMES = r"[xX×*]"
+_NO_UNIT = r"(?!\s?(?:kV|V|mm|nm|µm|um|pA|nA|s)\b)"
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ def _rule(field: Field, pattern: str, confidence: float) -> Rule:
 
 RULES: tuple[Rule, ...] = (
     _rule("magnification", rf"\b(?:mag|magn|magnification|vergr|vergrößerung|vergroesserung)\b[^\d]{{0,6}}"
-          rf"{_NUMBER}{_KILO}\s?(?:{_TIMES}|\b)", 1.0),
+          rf"{_NUMBER}{_NO_UNIT}{_KILO}\s?(?:{_TIMES}|(?=$|[\s,;|]))", 1.0),
     _rule("magnification", rf"(?<![\d.,A-Za-z]){_NUMBER}{_KILO}\s?{_TIMES}(?![A-Za-z\d])", 0.95),
-    _rule("magnification", rf"(?<![A-Za-z\d]){_TIMES}\s?{_NUMBER}{_KILO}(?![A-Za-z\d.,]*\d)", 0.95),
+    _rule("magnification", rf"(?<![A-Za-z\d])(?<!\d\s){_TIMES}\s?{_NUMBER}{_NO_UNIT}{_KILO}(?![A-Za-z])", 0.95),
     _rule("field_width_um", r"\b(?:HFW|FOV|VFW|field(?: width)?|Bildbreite|Sichtfeld)\b[^\d]{0,4}"
           rf"{_NUMBER}\s?(?P<unit>[^\W\d_]{{1,4}}|µ\w{{1,2}})", 0.95),
     _rule("voltage_kv", rf"(?<![\d.,]){_NUMBER}\s?kV", 1.0),
