@@ -187,7 +187,9 @@ def _detect(specimen: FractureSpecimen, plan: ViewPlan, grey: Float32) -> UInt8:
     rng = np.random.default_rng([specimen.seed, 7, plan.number, plan.seed])
     mean = np.float32(look.brightness)
     seen = (grey - mean) * np.float32(plan.contrast) + mean * np.float32(plan.exposure)
-    sigma = float(np.hypot(0.5, plan.defocus_px * grey.shape[1] / 512.0))
+    across = np.linspace(-0.5, 0.5, grey.shape[1], dtype=np.float32)[None, :] * np.float32(2 * look.shading[0])
+    seen += across + np.linspace(-0.5, 0.5, grey.shape[0], dtype=np.float32)[:, None] * np.float32(2 * look.shading[1])
+    sigma = float(np.hypot(look.spot_px, plan.defocus_px)) * max(1.0, grey.shape[1] / 512.0)
     seen = gaussian_filter(seen, sigma, truncate=3.0)
     if look.charging > 0.05:
         # Bright places leave the rest of their line dark, and lines jump.
@@ -197,6 +199,9 @@ def _detect(specimen: FractureSpecimen, plan: ViewPlan, grey: Float32) -> UInt8:
         jumps = rng.standard_normal((grey.shape[0], 1), dtype=np.float32)
         seen = seen - np.float32(1.3 * look.charging) * trail + np.float32(0.03 * look.charging) * jumps
     noise = rng.standard_normal(seen.shape, dtype=np.float32)
+    if look.smear > 0.02:
+        noise[:, 1:] += np.float32(look.smear) * noise[:, :-1]
+        noise[:, 2:] += np.float32(0.6 * look.smear) * noise[:, :-2]
     seen = seen + noise * np.float32(look.noise) * np.sqrt(np.clip(seen, 0.05, 1.0))
     tone = np.clip(seen, 0.0, 1.0) ** np.float32(look.gamma)
     return np.asarray(tone * 255.0 + 0.5, dtype=np.uint8)

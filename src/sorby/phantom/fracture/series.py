@@ -22,7 +22,7 @@ PUBLISHED_IMAGES: Mapping[Label, int] = {"green_body": 3_730, "hard_machining": 
 #: Fewer material specimens than this cannot be split into taught and tested ones.
 FEWEST_SPECIMENS = 2
 #: How many operators take a second picture of, at each magnification.
-_AGAIN = {50: 0.05, 100: 0.05, 250: 0.1, 500: 0.15, 1000: 0.25, 2000: 0.2, 4000: 0.15, 10000: 0.15}
+_AGAIN = {50: 0.3, 100: 0.2, 250: 0.25, 500: 0.35, 1000: 0.5, 2000: 0.45, 4000: 0.4, 10000: 0.4}
 
 
 def fracture_set(
@@ -115,7 +115,7 @@ def with_planned_views(
     plans: list[ViewPlan] = []
     missed = False
     for magnification in magnifications:
-        again = rng.random() < _AGAIN.get(magnification, 0.1)
+        again = rng.random() < _AGAIN.get(magnification, 0.3)
         for _ in range(2 if again else 1):
             piece = _piece(specimen, rng, magnification)
             # An operator who lost the way at 500x does not find it at 1000x, as a rule.
@@ -126,9 +126,9 @@ def with_planned_views(
                     magnification=float(magnification),
                     fragment=piece.name,
                     centre_um=_centre(specimen, piece, rng, magnification, missed),
-                    defocus_px=float(abs(rng.normal(0.0, 0.45 * difficulty))),
-                    exposure=float(np.exp(rng.normal(0.0, 0.05 * difficulty))),
-                    contrast=float(np.exp(rng.normal(0.0, 0.08 * difficulty))),
+                    defocus_px=float(abs(rng.normal(0.0, 0.3 * difficulty))),
+                    exposure=float(np.exp(rng.normal(0.0, 0.025 * difficulty))),
+                    contrast=float(np.exp(rng.normal(0.0, 0.05 * difficulty))),
                     seed=int(rng.integers(2**31)),
                 )
             )

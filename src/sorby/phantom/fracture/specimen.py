@@ -80,6 +80,12 @@ class Appearance:
         Direction of the detector in radians.
     noise : float
         Deviation of the detector's noise, as a part of full scale.
+    smear : float
+        How far the noise runs along the lines, 0 to 1: slow detectors.
+    spot_px : float
+        Width of the beam's spot at a picture 512 pixels wide.
+    shading : tuple of float
+        Rise of the brightness across and down the picture: where the detector stands.
     edge : float
         Strength of the brightening of edges.
     roughness : float
@@ -115,6 +121,9 @@ class Appearance:
     gamma: float
     light: float
     noise: float
+    smear: float
+    spot_px: float
+    shading: tuple[float, float]
     edge: float
     roughness: float
     hurst: float
@@ -369,7 +378,7 @@ def _draw_flaw(rng: np.random.Generator, subtype: str, label: Label, difficulty:
             size_um=size,
             elongation=float(elongation),
             angle=float(rng.normal(0.0, 0.5)) if label == "green_body" else float(rng.uniform(-0.4, 0.4)),
-            strength=float(np.exp(rng.normal(-0.25 * difficulty, 0.25 * difficulty))),
+            strength=float(np.exp(rng.normal(-0.3 * difficulty, 0.35 * difficulty))),
         ),
         stress,
     )
@@ -382,14 +391,17 @@ def _draw_appearance(rng: np.random.Generator, label: Label, difficulty: float) 
     def about(centre: float, relative: float) -> float:
         return float(centre * np.exp(rng.normal(0.0, relative * spread)))
 
-    machined = 1.0 if label == "hard_machining" else 0.55
+    machined = 1.0 if label == "hard_machining" else 0.7
     return Appearance(
-        brightness=float(np.clip(rng.normal(0.40, 0.075 * spread), 0.26, 0.62)),
-        contrast=about(1.0, 0.28),
-        gamma=about(1.0, 0.16),
+        brightness=float(np.clip(rng.normal(0.41, 0.085 * spread), 0.26, 0.64)),
+        contrast=about(1.0, 0.33),
+        gamma=about(1.0, 0.2),
         light=float(rng.uniform(0.0, 2 * np.pi)),
-        noise=about(0.028, 0.4),
-        edge=about(1.0, 0.3),
+        noise=about(0.03, 0.5),
+        smear=float(rng.uniform(0.0, 0.75) * min(spread, 1.0)),
+        spot_px=about(0.55, 0.45),
+        shading=(float(rng.normal(0.0, 0.07 * spread)), float(rng.normal(0.0, 0.07 * spread))),
+        edge=about(1.0, 0.35),
         roughness=about(1.0, 0.22),
         hurst=float(np.clip(rng.normal(0.78, 0.06 * spread), 0.55, 0.95)),
         grain_um=about(1.5, 0.22),
