@@ -10,14 +10,22 @@ import click
 from sorby.cli._frame import reports
 from sorby.cli._options import column_options
 from sorby.micrograph.region import KINDS
+from sorby.micrograph.text_reading import ENGINES
 from sorby.workflow import corpora, regions
+from sorby.workflow.text_audit import CROPS, audit_text
 
 
 def _show_build(result: dict[str, Any]) -> str:
     counts = "\n".join(f"  {count:>6} {label}" for label, count in result["classes"].items())
     left_out = [f"  {count:>6} left out: {reason}" for reason, count in result["excluded"].items()]
     lines = [f"{result['rows']} images, {result['usable']} take part", counts, *left_out]
-    return "\n".join([*lines, *(f"note: {line}" for line in result["warnings"]), f"corpus  {result['corpus']}"])
+    if isinstance(result["matched"], dict):
+        lines.append("matched: " + ", ".join(f"{count} {kind}" for kind, count in result["matched"].items()))
+    lines += [f"note: {line}" for line in result["warnings"]]
+    if result.get("review"):
+        lines.append(f"review  {result['review']} ({result['to_review']} images)")
+        lines.append(f"report  {result['report']}")
+    return "\n".join([*lines, f"corpus  {result['corpus']}"])
 
 
 def _show_scale(result: dict[str, Any]) -> str:
@@ -26,7 +34,18 @@ def _show_scale(result: dict[str, Any]) -> str:
         size = "unknown" if entry["pixel_size_um"] is None else f"{entry['pixel_size_um']:.6g} um/px"
         nominal = "" if entry["magnification"] is None else f", {entry['magnification']:g}x"
         lines.append(f"{entry['file']}: {size}{nominal} ({entry['source']}, confidence {entry['confidence']:.2f})")
-    return "\n".join(lines)
+        lines += [f"  disagreement: {each['name']}: {each['detail']}" for each in entry["disagreements"]]
+    return "\n".join([*lines, *(f"note: {line}" for line in result["warnings"])])
+
+
+def _show_text_audit(result: dict[str, Any]) -> str:
+    low, high = result["ci95"]["share_with_text"]
+    lines = [
+        f"{result['with_text']} of {result['n']} images show text after cropping ({result['crop']}): "
+        f"{result['share_with_text']:.1%} [{low:.1%}, {high:.1%}]"
+    ]
+    lines += [f"  {entry['file']}: {'; '.join(entry['texts'])}" for entry in result["images"] if entry["texts"]]
+    return "\n".join([*lines, *(f"note: {line}" for line in result["warnings"]), f"report  {result['report']}"])
 
 
 def _show_audit(result: dict[str, Any]) -> str:
@@ -52,6 +71,11 @@ def _show_region(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), help="What reads text; rapidocr where it is installed, if not given."
+)
+
+
 @click.group()
 def corpus() -> None:
     """Build, audit and scale collections of images; find their regions of interest.
@@ -63,27 +87,93 @@ def corpus() -> None:
 @corpus.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The corpus, a .parquet file.")
+@click.option("--reports", "report_folder", type=click.Path(path_type=Path),
+              help="Folder of PDF reports; PATHS are then archives of images to be matched with them.")  # fmt: skip
+@click.option("--rules", type=click.Path(path_type=Path),
+              help="How the archive numbers, names and reports; by default its rules.yaml.")  # fmt: skip
+@click.option("--review", type=click.Path(path_type=Path),
+              help="Review table with corrections; by default the one beside --out.")  # fmt: skip
+@click.option("--read-bars", is_flag=True, help="Read magnifications of an archive's images from info bars too.")
 @column_options
 @reports(_show_build)
 def build(
-    paths: tuple[Path, ...], out: Path, label: str | None, group: str | None, image: str | None
+    paths: tuple[Path, ...],
+    out: Path,
+    report_folder: Path | None,
+    rules: Path | None,
+    review: Path | None,
+    read_bars: bool,
+    label: str | None,
+    group: str | None,
+    image: str | None,
 ) -> dict[str, Any]:
-    """Build a corpus from folders (one folder a class) or tables.
+    """Build a corpus from folders (one folder a class), tables, or an archive with PDF reports.
 
     Example: sorby corpus build labels.csv --label grade --group specimen --out corpus.parquet
+
+    Example: sorby corpus build archive/ --reports archive/reports --out corpus.parquet
     """
-    return corpora.build_corpus(paths, out, label=label, group=group, image=image)
+    return corpora.build_corpus(
+        paths,
+        out,
+        label=label,
+        group=group,
+        image=image,
+        reports=report_folder,
+        rules=rules,
+        review=review,
+        read_bars=read_bars,
+    )
 
 
 @corpus.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--ignore-tags", is_flag=True, help="Leave vendor tags and sidecar files out: what info bars alone say.")
+@engine_option
 @reports(_show_scale)
-def scale(images: tuple[Path, ...]) -> dict[str, Any]:
-    """Say magnification and pixel size of images, from vendor tags and sidecar files.
+def scale(images: tuple[Path, ...], ignore_tags: bool, engine: str | None) -> dict[str, Any]:
+    """Say magnification and pixel size of images, from vendor tags, sidecar files and info bars.
+
+    Tags are believed first and checked against what the bar says; contradictions are named.
 
     Example: sorby corpus scale sem/*.tif --json
     """
-    return corpora.scales(images)
+    return corpora.scales(images, ignore_tags=ignore_tags, engine=engine)
+
+
+@corpus.command("text-audit")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the page and the table.")
+@click.option("--n", "n_images", type=click.IntRange(1), default=100, show_default=True, help="Images drawn by chance.")
+@click.option(
+    "--crop",
+    type=click.Choice(CROPS),
+    default="found",
+    show_default=True,
+    help="found: the info bar where it lies; fixed: 9 % of the height off the bottom; none.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@engine_option
+@column_options
+@reports(_show_text_audit)
+def text_audit(
+    data: Path,
+    out: Path,
+    n_images: int,
+    crop: str,
+    seed: int,
+    engine: str | None,
+    label: str | None,
+    group: str | None,
+    image: str | None,
+) -> dict[str, Any]:
+    """Look whether text remains on images after their info bars were taken off.
+
+    Example: sorby corpus text-audit corpus.parquet --out audit/
+    """
+    return audit_text(
+        data, out, n_images=n_images, crop=crop, seed=seed, engine=engine, label=label, group=group, image=image
+    )
 
 
 @corpus.command()

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sorby.corpus import Corpus, audit, build
-from sorby.errors import ImageError, InputError, Quarantined
-from sorby.micrograph import find_images, scale_of
+from sorby.errors import InputError
+from sorby.workflow.archives import build_archive_corpus
 from sorby.workflow.data import open_data
+from sorby.workflow.scales import state_scales
 
 
 def build_corpus(
@@ -20,6 +21,10 @@ def build_corpus(
     label: str | None = None,
     group: str | None = None,
     image: str | None = None,
+    reports: Path | str | None = None,
+    rules: Path | str | None = None,
+    review: Path | str | None = None,
+    read_bars: bool = False,
 ) -> dict[str, Any]:
     """Build a corpus and write it.
 
@@ -31,19 +36,30 @@ def build_corpus(
         The corpus, a .parquet file.
     label, group, image : str, optional
         Columns of a table.
+    reports : path, optional
+        Folder of PDF reports: *paths* are then archives, see `sorby.workflow.archives.build_archive_corpus`.
+    rules, review, read_bars
+        Of an archive, likewise.
 
     Returns
     -------
     dict
         ``corpus``, ``rows``, ``usable``, ``classes`` (label -> images that take part), ``excluded`` (reason ->
-        images), ``quarantined``, ``matched`` (rows matched to a report), ``duplicates``, ``conflicts``,
-        ``warnings``.
+        images), ``quarantined``, ``matched`` (rows matched to a report; of an archive ``exact``, ``fuzzy``, ``tie``
+        and ``unmatched``), ``duplicates``, ``conflicts``, ``warnings``.
 
     Raises
     ------
     InputError
         Nothing usable in *paths*, or *out* is not a .parquet file that can be written.
     """
+    if reports is not None:
+        unused = [f"--{name}" for name, value in (("label", label), ("group", group), ("image", image)) if value]
+        if unused:
+            raise InputError(f"an archive has no columns: {', '.join(unused)}", "leave them out with --reports")
+        return build_archive_corpus(paths, out, reports, rules=rules, review=review, read_bars=read_bars)
+    if rules is not None or review is not None or read_bars:
+        raise InputError("--rules, --review and --read-bars are for archives", "add --reports DIR")
     out = Path(out)
     if out.suffix.lower() != ".parquet":
         raise InputError(f"{out}: a corpus is stored as Parquet", f"--out {out.with_suffix('.parquet')}")
@@ -69,48 +85,11 @@ def build_corpus(
     }
 
 
-def scales(images: Sequence[Path | str]) -> dict[str, Any]:
-    """State magnification and pixel size of images.
-
-    Parameters
-    ----------
-    images : sequence of path
-        Files, or folders whose images are taken.
-
-    Returns
-    -------
-    dict
-        ``images``: for each ``file``, ``magnification``, ``pixel_size_um``, ``source``, ``confidence``,
-        ``info_bar``, ``detail``, ``notes``; ``quarantined``.
-
-    Raises
-    ------
-    InputError
-        A folder without images, or none of the files is an image.
-    """
-    stated: list[dict[str, object]] = []
-    quarantined: list[Quarantined] = []
-    for path in _files(images):
-        try:
-            stated.append(scale_of(path))
-        except ImageError as error:
-            quarantined.append(Quarantined.from_error(path, error))
-    if not stated:
-        first = quarantined[0]
-        raise InputError(f"none of {len(quarantined)} files is an image ({first.reason})", "check the paths")
-    return {"images": stated, "quarantined": [entry.as_dict() for entry in quarantined]}
-
-
-def _files(images: Sequence[Path | str]) -> list[Path]:
-    files: list[Path] = []
-    for path in map(Path, images):
-        found = find_images(path) if path.is_dir() else [path]
-        if not found:
-            raise InputError(f"{path}: holds no images", "name image files, or a folder of them")
-        files.extend(found)
-    if not files:
-        raise InputError("no images named", "sorby corpus scale IMAGE...")
-    return files
+def scales(
+    images: Sequence[Path | str], *, ignore_tags: bool = False, engine: str | None = None, threads: int | None = None
+) -> dict[str, Any]:
+    """State magnification and pixel size of images, see `sorby.workflow.scales.state_scales`."""
+    return state_scales(images, ignore_tags=ignore_tags, engine=engine, threads=threads)
 
 
 def audit_corpus(

@@ -291,6 +291,8 @@ def _scaled(table: pd.DataFrame, names: pd.DataFrame, read_bars: ReadBars | None
         for name in ("bar_top", "bar_edge"):
             if name in seen:
                 table = table.assign(**{name: seen[name]})
+        if "disagreements" in seen:
+            table = table.assign(scale_disagreements=seen["disagreements"])
     return pd.concat([table.drop(columns="magnification"), reconcile(witnesses)], axis=1)
 
 
@@ -312,12 +314,15 @@ def _doubtful(table: pd.DataFrame, rules: ArchiveRules) -> pd.DataFrame:
     not_exact = table["match"].isin(["fuzzy", "tie", "unmatched"])
     contradicted = exclusion.str.startswith(("reports contradict", "specimen in two", "label conflict"))
     unsure = (table["match_confidence"] < rules.match.review_below) & (table["match"] != "unmatched")
-    scale = table["magnification_conflict"].notna()
+    scale_doubts = table["magnification_conflict"].astype(object)
+    if "scale_disagreements" in table:
+        scale_doubts = scale_doubts.fillna(table["scale_disagreements"])
+    scale = scale_doubts.notna()
     # What a person has settled needs no second look.
     asked = (not_exact | contradicted | unsure | scale) & ~(table["review_confirms"] & ~contradicted)
     shown = table[asked & ~exclusion.str.startswith("excluded in review")]
     why = shown["match_reason"].astype(str).where(~contradicted, exclusion)
-    why = why.where(~scale, why + "; magnification: " + shown["magnification_conflict"].fillna("").astype(str))
+    why = why.where(~scale, why + "; scale: " + scale_doubts.loc[shown.index].fillna("").astype(str))
     doubtful = shown.assign(
         image=shown["path"],
         why=why,

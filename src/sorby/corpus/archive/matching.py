@@ -15,7 +15,7 @@ from sorby.corpus.archive.evidence import Evidence, MatchKind, SerialEvidence, c
 from sorby.corpus.archive.rules import ArchiveRules, MatchRules
 
 _ROWS_AT_ONCE = 1024  # names in one block of the similarity matrix, so that memory stays bounded
-_WORTH_SHOWING = 0.6  # similarity below which a candidate does not help a reviewer
+_WORTH_SHOWING = 0.75  # similarity below which a candidate does not help a reviewer
 _MOST_CANDIDATES = 3
 _EQUAL = 1e-9
 KINDS: tuple[MatchKind, ...] = ("exact", "fuzzy", "tie", "unmatched")
@@ -178,7 +178,7 @@ class _Catalogue:
 
 
 def similarities(names: Sequence[str], foans: Sequence[str], rules: MatchRules) -> Similarity:
-    """Return 1 - edits / length of the longer text for every pair; 0 below 0.6.
+    """Return 1 - edits / length of the longer text for every pair; 0 below 0.75.
 
     Parameters
     ----------
