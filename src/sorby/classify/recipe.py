@@ -347,6 +347,25 @@ def load(name_or_file: str | Path | None = None, settings: dict[str, Any] | None
     return read_recipe(Recipe, recipe_folder(), name_or_file, settings)
 
 
+def changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
+    """Return a recipe with single fields (``section.field``) changed and everything checked again.
+
+    Raises
+    ------
+    InputError
+        A field is unknown or out of range, or does not go with the others.
+    """
+    content = recipe.model_dump(mode="json")
+    flat = {
+        f"{section}.{key}": value
+        for section, fields in content.items()
+        if isinstance(fields, dict)
+        for key, value in fields.items()
+    }
+    flat |= {key: value for key, value in content.items() if not isinstance(value, dict)}
+    return load(None, {**flat, **settings})
+
+
 def dump(recipe: Recipe) -> str:
     """Return a recipe as YAML, every field written out."""
     return dump_recipe(recipe)

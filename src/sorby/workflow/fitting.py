@@ -23,13 +23,13 @@ from sorby.backbone.runtime import Device, OpenVINORuntime, Runtime, TorchRuntim
 from sorby.classify import Classifier, Recipe, Verdicts
 from sorby.classify.classifier import HeadOnStages, short_hashes
 from sorby.classify.cross_stitch import CrossStitched
-from sorby.classify.finetune import Part
+from sorby.classify.finetune import OnEpoch, Part
 from sorby.classify.heads import Head, HeadSpec, Targets, fit_head, spec_for
 from sorby.classify.judge import cross_fitted_judge, held_out_judge
 from sorby.classify.label_noise import learn_from_doubtful
 from sorby.classify.network import ClassifierNetwork
 from sorby.classify.recipe import BalanceSection, HeadSection
-from sorby.classify.staged_finetune import finetune_head
+from sorby.classify.staged_finetune import FinetunedHead, finetune_head
 from sorby.corpus import splits
 from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.files import explained, sha256_bytes, write_json
@@ -158,6 +158,12 @@ class FrozenTrainer:
         }
         return Fit(classifier, [_backbone_facts(each.backbone) for each in self._extractors], notes)
 
+    def with_recipe(self, recipe: Recipe) -> FrozenTrainer:
+        """Return a trainer of another head on the same features: only head, balance, labels and verdict may differ."""
+        other = copy.copy(self)
+        other.recipe = recipe
+        return other
+
     def verdicts(self, fit: Fit, rows: Rows) -> Verdicts:
         """Return the verdicts of some rows."""
         return fit.classifier.judge_features(self._features[rows], _pixel_sizes(self.plan, rows))
@@ -260,6 +266,26 @@ class FinetuneTrainer:
             "runtime": f"{runtime.name} {runtime.precision}",
         }
         return Fit(classifier, [_backbone_facts(each) for each in done.backbones], notes)
+
+    def train_network(
+        self, recipe: Recipe, train: Rows, validation: Rows, name: str, on_epoch: OnEpoch | None = None
+    ) -> FinetunedHead:
+        """Train a network by another recipe on the same pixels, and nothing else: no calibration, no judge.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            Its image section must be the one the pixels were prepared by.
+        train, validation : ndarray of int
+        name : str
+            Of the folder that holds the checkpoint.
+        on_epoch : callable, optional
+            See `sorby.classify.finetune.finetune`.
+        """
+        plan = self.plan
+        spec = spec_for(recipe.head, plan.classes, inputs=1, parts=plan.parts, lengths=plan.lengths, frozen=False)
+        parts = self._part(train), self._part(validation)
+        return finetune_head(recipe, spec, *parts, self._state / name, device=self._device, on_epoch=on_epoch)
 
     def _runtime(self, network: ClassifierNetwork, shape: tuple[int, int, int]) -> tuple[bytes, Runtime]:
         """Return the network as a graph, and what runs it."""

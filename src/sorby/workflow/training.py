@@ -121,7 +121,7 @@ def train(
     refuse_finished(out)
     ready = prepare(data, recipe, out / "state", device, Columns(label, group, image))
     plan, trainer = ready.plan, ready.trainer
-    parts, how = _parts(plan, recipe)
+    parts, how = split_parts(plan, recipe)
     rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
     if not len(rows["test"]):
         raise InputError("the test part is empty: too few specimens", "add specimens, or use sorby crossval")
@@ -174,7 +174,7 @@ def headline(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-def _parts(plan: Plan, recipe: Recipe) -> tuple[npt.NDArray[np.str_], str]:
+def split_parts(plan: Plan, recipe: Recipe) -> tuple[npt.NDArray[np.str_], str]:
     """Return the part of every image, and how it came about: as the data state it, or drawn."""
     stored = plan.corpus.table["split"] if "split" in plan.corpus.table else pd.Series(dtype=object)
     if stored.notna().any() and recipe.split.stored == "use":

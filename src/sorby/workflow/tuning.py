@@ -1,0 +1,439 @@
+"""``tune``: a search for a recipe's settings that never sees the test part, and that a kill does not change."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sorby import provenance
+from sorby.backbone.runtime import Device
+from sorby.classify import Recipe
+from sorby.classify import recipe as recipes
+from sorby.classify.search_space import Choice, Dimension, Real, described, search_space
+from sorby.corpus import Corpus, splits
+from sorby.errors import InputError, MissingPartError
+from sorby.evidence import confusion_matrix, from_confusion
+from sorby.files import atomic_write, sha256_bytes, write_json, write_text
+from sorby.progress import bar
+from sorby.workflow.fitting import FinetuneTrainer, FrozenTrainer, Rows, make_trainer
+from sorby.workflow.runs import noting
+from sorby.workflow.training import Columns, Ready, prepare, split_parts
+
+STUDY_FILE, RESULT_FILE, BEST_FILE, TABLE_FILE = "study.db", "tuning.json", "best.yaml", "trials.csv"
+_STUDY = "sorby"
+_FOLDS = 3  # inner folds of a frozen trial
+_LEAST_FOR_IMPORTANCE = 4  # completed trials
+
+#: Successive halving as Schmid et al. set it.
+MIN_RESOURCE, REDUCTION = 3, 3
+
+
+class Objective(Protocol):
+    """What a trial is scored by."""
+
+    def __call__(self, recipe: Recipe, name: str, report: Callable[[int, float], None]) -> float:
+        """Return the score of a recipe; *report* hears of its steps and may end it by raising."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuning:
+    """One training on the inner train part, scored by its best macro-F1 on the inner validation part.
+
+    Attributes
+    ----------
+    trainer : FinetuneTrainer
+    train, validation : ndarray of int
+    """
+
+    trainer: FinetuneTrainer
+    train: Rows
+    validation: Rows
+
+    def __call__(self, recipe: Recipe, name: str, report: Callable[[int, float], None]) -> float:
+        """Train; a checkpoint of an interrupted trial is taken up again."""
+        best = 0.0
+
+        def on_epoch(entry: Mapping[str, float]) -> None:
+            nonlocal best
+            best = max(best, entry["val_macro_f1"])
+            report(int(entry["epoch"]) + 1, entry["val_macro_f1"])
+
+        self.trainer.train_network(recipe, self.train, self.validation, name, on_epoch)
+        return best
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitting:
+    """Heads on frozen features, scored by macro-F1 over inner folds of the train and validation parts.
+
+    Attributes
+    ----------
+    ready : Ready
+    recipe : Recipe
+    rows : ndarray of int
+        What may be looked at.
+    device : {"auto", "cpu", "cuda"}
+    state : Path
+    """
+
+    ready: Ready
+    recipe: Recipe
+    rows: Rows
+    device: Device
+    state: Path
+
+    @cached_property
+    def trainers(self) -> dict[int, FrozenTrainer]:
+        """Trainers by the number of views, whose features differ."""
+        assert isinstance(self.ready.trainer, FrozenTrainer)
+        return {self.recipe.head.views: self.ready.trainer}
+
+    @cached_property
+    def folds(self) -> npt.NDArray[np.intp]:
+        """Inner fold of each of the rows, specimens whole."""
+        plan = self.ready.plan
+        groups = None if plan.groups is None else plan.groups[self.rows]
+        return splits.kfold(plan.names[self.rows], _FOLDS, groups=groups, seed=self.recipe.seed)
+
+    def __call__(self, recipe: Recipe, name: str, report: Callable[[int, float], None]) -> float:
+        """Fit a head without each fold and score it there."""
+        plan, trainer = self.ready.plan, self._trainer(recipe)
+        predicted = np.zeros(len(self.rows), np.intp)
+        for k in range(int(self.folds.max()) + 1):
+            inside, outside = self.rows[self.folds != k], self.folds == k
+            fit = trainer.fit(inside, inside[:0], name)
+            predicted[outside] = trainer.verdicts(fit, self.rows[outside]).probabilities.argmax(axis=1)
+        counts = confusion_matrix(plan.labels[self.rows], predicted, len(plan.classes))
+        return float(from_confusion(counts).macro_f1)
+
+    def _trainer(self, recipe: Recipe) -> FrozenTrainer:
+        views = recipe.head.views
+        if views not in self.trainers:
+            plan = self.ready.plan
+            made = make_trainer(plan, recipe, self.state, self.device)
+            assert isinstance(made, FrozenTrainer)
+            made.read_images(plan.corpus.paths(), list(plan.corpus.table["sha256"]))
+            self.trainers[views] = made
+        return self.trainers[views].with_recipe(recipe)
+
+
+def tune(
+    data: Path | str | Corpus,
+    out: Path | str,
+    recipe: Recipe | None = None,
+    *,
+    trials: int = 20,
+    epochs: int = 20,
+    patience: int = 10,
+    timeout_h: float | None = None,
+    resume: bool = False,
+    device: Device = "auto",
+    label: str | None = None,
+    group: str | None = None,
+    image: str | None = None,
+    report: bool = True,
+) -> dict[str, Any]:
+    """Search a recipe's settings on the train and validation parts of its own split.
+
+    Tree-structured Parzen estimation (Bergstra et al. 2011) proposes, successive halving (Li et al. 2020) ends
+    fine-tunings that fall behind after 3, 9, ... epochs. Specimens stay whole in every part. The test part, which
+    ``train`` with the recipe that comes out will be tested on, takes no part.
+
+    A trial is a function of the seed and of the trials finished before it. The study file holds finished trials
+    only, the one that a kill interrupts goes on from its checkpoint: started again with *resume*, the study ends with
+    the same trials.
+
+    Parameters
+    ----------
+    data : Corpus or path
+        A corpus, a table, or a folder per class.
+    out : path
+        Gets ``study.db`` (an Optuna study in SQLite), ``best.yaml``, ``trials.csv``, ``tuning.json``, ``report.html``.
+    recipe : Recipe, optional
+        What is changed; the frozen default where absent.
+    trials : int
+        In all, those of a resumed study counted.
+    epochs, patience : int
+        Of each fine-tuning, in place of the recipe's.
+    timeout_h : float, optional
+        No trial begins later than this many hours after the start.
+    resume : bool
+        Go on with the study in *out*.
+    device : {"auto", "cpu", "cuda"}
+    label, group, image : str, optional
+        Columns of a table.
+    report : bool
+        Whether the page is written.
+
+    Returns
+    -------
+    dict
+        ``best`` (``number``, ``value``, ``settings``, ``recipe``), ``trials`` (one a trial), ``importance``,
+        ``inner`` (images of each part), ``study``, ``table``, ``report``, ``seconds``, ``warnings``, ``quarantined``.
+
+    Raises
+    ------
+    InputError
+        The folder holds a study and *resume* is not set, or one of other data or settings; or every trial failed.
+    MissingPartError
+        Optuna is not installed.
+    """
+    started = time.perf_counter()
+    optuna, out, base = _optuna(), Path(out), recipe or Recipe()
+    if (out / STUDY_FILE).exists() and not resume:
+        raise InputError(f"{out}: holds a study", "go on with it by --resume, or choose another --out")
+    searched = _searched(base, epochs, patience)
+    space = search_space(searched)
+    ready = prepare(data, searched, out / "state", device, Columns(label, group, image))
+    objective, inner = _objective(ready, searched, device, out / "state")
+    identity = _identity(ready, searched, space)
+    stored = _stored(optuna, out, identity)
+    study = _in_memory(optuna, searched, stored.get_trials(deepcopy=False))
+    with noting(ready.plan.warnings), bar("trials", trials) as advance:
+        advance(len(study.trials))
+        while len(study.trials) < trials:
+            if timeout_h is not None and time.perf_counter() - started > 3600 * timeout_h:
+                ready.plan.warnings.append(f"stopped after {timeout_h:g} h with {len(study.trials)} of {trials} trials")
+                break
+            _one_trial(optuna, study, objective, searched, space, out / "state")
+            stored.add_trial(study.trials[-1])
+            advance(1)
+    result = _result(optuna, study, base, searched, space, ready, inner, out)
+    shutil.rmtree(out / "state", ignore_errors=True)
+    result["seconds"] = time.perf_counter() - started
+    if report:
+        result["report"] = _write_page(out, result, study, base, space)
+    write_json(out / RESULT_FILE, {**result, "provenance": provenance.describe(base.seed)})
+    return result
+
+
+# -- what is searched ---------------------------------------------------------------------------------------------
+
+
+def _optuna() -> ModuleType:
+    """Return Optuna, quiet.
+
+    Raises
+    ------
+    MissingPartError
+    """
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise MissingPartError("tuning needs Optuna", "pip install 'sorby[tune]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _searched(base: Recipe, epochs: int, patience: int) -> Recipe:
+    """Return the recipe that trials start from."""
+    if base.regime == "frozen":
+        return base
+    return recipes.changed(base, {"finetune.epochs": epochs, "finetune.patience": patience})
+
+
+def _objective(ready: Ready, recipe: Recipe, device: Device, state: Path) -> tuple[Objective, dict[str, int]]:
+    """Return what trials are scored by, and how many images each part has."""
+    plan = ready.plan
+    parts, _ = split_parts(plan, recipe)
+    rows = {name: np.flatnonzero(parts == name) for name in ("train", "val", "test")}
+    inner = {"train": len(rows["train"]), "val": len(rows["val"]), "test, not looked at": len(rows["test"])}
+    if isinstance(ready.trainer, FrozenTrainer):
+        seen = np.sort(np.concatenate([rows["train"], rows["val"]]))
+        return CrossFitting(ready, recipe, seen, device, state), inner
+    if not len(rows["val"]):
+        raise InputError("tuning needs a validation part", "--set split.fractions='[.7, .15, .15]'")
+    return Finetuning(ready.trainer, rows["train"], rows["val"]), inner
+
+
+def _identity(ready: Ready, recipe: Recipe, space: Mapping[str, Dimension]) -> str:
+    """Identify what is searched, so that a study of something else is never continued."""
+    plan = ready.plan
+    text = f"{recipe.model_dump_json()}{sorted((k, str(v)) for k, v in space.items())}{plan.corpus.fingerprint()}"
+    return sha256_bytes(text.encode())
+
+
+def _stored(optuna: ModuleType, out: Path, identity: str) -> Any:
+    """Open or begin the study in SQLite; it holds finished trials only."""
+    out.mkdir(parents=True, exist_ok=True)
+    storage = f"sqlite:///{(out / STUDY_FILE).resolve()}"
+    stored = optuna.create_study(storage=storage, study_name=_STUDY, direction="maximize", load_if_exists=True)
+    known = stored.user_attrs.get("identity")
+    if known is not None and known != identity:
+        raise InputError(f"{out}: holds a study of other data or another recipe", "choose another --out")
+    stored.set_user_attr("identity", identity)
+    return stored
+
+
+def _in_memory(optuna: ModuleType, recipe: Recipe, finished: list[Any]) -> Any:
+    """Return the study that proposes and prunes, with the trials finished so far."""
+    pruner = optuna.pruners.NopPruner()
+    if recipe.regime == "finetune":
+        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=MIN_RESOURCE, reduction_factor=REDUCTION)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    study.add_trials(finished)
+    return study
+
+
+def _one_trial(
+    optuna: ModuleType, study: Any, objective: Objective, base: Recipe, space: Mapping[str, Dimension], state: Path
+) -> None:
+    """Propose, train and record one trial; its proposal follows from the seed and the trials before it."""
+    number = len(study.trials)
+    seed = int(np.random.SeedSequence([base.seed, number]).generate_state(1)[0])
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
+    trial = study.ask()
+    settings = {name: _suggest(trial, name, dimension) for name, dimension in space.items()}
+    name = f"trial-{number}"
+    began = time.perf_counter()
+
+    def report(step: int, value: float) -> None:
+        trial.report(value, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    done, value = optuna.trial.TrialState.COMPLETE, None
+    try:
+        value = objective(recipes.changed(base, settings), name, report)
+    except optuna.TrialPruned:
+        done = optuna.trial.TrialState.PRUNED
+    except InputError as error:  # this setting cannot be trained, for instance it diverges; others can
+        done = optuna.trial.TrialState.FAIL
+        trial.set_user_attr("reason", error.message)
+    trial.set_user_attr("seconds", round(time.perf_counter() - began, 2))
+    study.tell(trial, value, state=done)
+    shutil.rmtree(state / name, ignore_errors=True)
+
+
+def _suggest(trial: Any, name: str, dimension: Dimension) -> Any:
+    if isinstance(dimension, Choice):
+        return trial.suggest_categorical(name, list(dimension.options))
+    if isinstance(dimension, Real):
+        return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+    return trial.suggest_int(name, dimension.low, dimension.high)
+
+
+# -- what came out ------------------------------------------------------------------------------------------------
+
+
+def _result(
+    optuna: ModuleType,
+    study: Any,
+    base: Recipe,
+    searched: Recipe,
+    space: Mapping[str, Dimension],
+    ready: Ready,
+    inner: dict[str, int],
+    out: Path,
+) -> dict[str, Any]:
+    """Write table and best recipe and return what the command says."""
+    rows = [_row(trial) for trial in study.trials]
+    states = Counter(row["state"] for row in rows)
+    if not states["complete"]:
+        reasons = [str(row["reason"]) for row in rows if row["reason"]]
+        raise InputError(
+            f"none of {len(rows)} trials was trained to its end{f' ({reasons[0]})' if reasons else ''}",
+            "more --trials, or another recipe",
+        )
+    best = study.best_trial
+    chosen = recipes.changed(base, {**best.params, "name": f"{base.name}-tuned"})
+    write_text(out / BEST_FILE, recipes.dump(chosen))
+    _write_table(out / TABLE_FILE, rows, list(space))
+    warnings = list(ready.warnings)
+    importance, why_not = _importance(optuna, study, searched.seed)
+    if why_not:
+        warnings.append(why_not)
+    warnings.append(
+        "the best value is the largest of many on the images it was chosen by and is too good; sorby train with"
+        f" {BEST_FILE} tests it on specimens that no trial has seen, cross-validation would test on those it was"
+        " chosen by"
+    )
+    return {
+        "best": {
+            "number": best.number,
+            "value": best.value,
+            "metric": "macro_f1",
+            "settings": best.params,
+            "recipe": str(out / BEST_FILE),
+        },
+        "trials": rows,
+        "states": dict(states),
+        "importance": importance,
+        "inner": inner,
+        "grouped": ready.plan.grouped,
+        "space": {name: described(dimension) for name, dimension in space.items()},
+        "study": str(out / STUDY_FILE),
+        "table": str(out / TABLE_FILE),
+        "report": None,
+        "warnings": warnings,
+        "quarantined": [entry.as_dict() for entry in ready.quarantined],
+    }
+
+
+def _row(trial: Any) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": trial.state.name.lower(),
+        "value": trial.value,
+        "steps": len(trial.intermediate_values),
+        "seconds": trial.user_attrs.get("seconds"),
+        "reason": trial.user_attrs.get("reason", ""),
+        "settings": dict(trial.params),
+    }
+
+
+def _importance(optuna: ModuleType, study: Any, seed: int) -> tuple[dict[str, float] | None, str]:
+    """Return each setting's share of the variance of the score by fANOVA (Hutter et al. 2014), or why there is none."""
+    values = {trial.value for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE}
+    if len(values) < _LEAST_FOR_IMPORTANCE:
+        return None, f"importance needs {_LEAST_FOR_IMPORTANCE} completed trials that differ, there are {len(values)}"
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {str(name): float(share) for name, share in found.items()}, ""
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]], names: list[str]) -> None:
+    """Write one line a trial."""
+    fixed = ("number", "state", "value", "steps", "seconds", "reason")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*fixed, *names])
+    for row in rows:
+        writer.writerow([*(row[key] for key in fixed), *(row["settings"].get(name, "") for name in names)])
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode("utf-8"))
+
+
+def _write_page(out: Path, result: dict[str, Any], study: Any, base: Recipe, space: Mapping[str, Dimension]) -> str:
+    from sorby.report.tuning_page import TrialCurve, tuning_page
+
+    curves = [
+        TrialCurve(
+            trial.number,
+            trial.state.name.lower(),
+            None if trial.value is None else float(trial.value),
+            [float(trial.intermediate_values[step]) for step in sorted(trial.intermediate_values)],
+            dict(trial.params),
+        )
+        for trial in study.trials
+    ]
+    page = tuning_page(
+        base.name, curves, result, {name: described(dimension) for name, dimension in space.items()},
+        provenance.describe(base.seed),
+    )  # fmt: skip
+    path = out / "report.html"
+    write_text(path, page)
+    return str(path)
