@@ -16,7 +16,17 @@ from sorby.errors import InputError
 from sorby.report.experiment_page import Figure, Table
 
 #: Modules that register experiments; imported when the first one is asked for.
-_MODULES = ("ablations", "heads", "handcrafted", "repeats", "generalisation", "ceiling", "strangers", "coverage")
+_MODULES = (
+    "ablations",
+    "heads",
+    "handcrafted",
+    "repeats",
+    "generalisation",
+    "ceiling",
+    "strangers",
+    "coverage",
+    "regularisation",
+)
 _REGISTRY: dict[str, Experiment] = {}
 
 
