@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -20,6 +20,7 @@ from sorby.workflow import phantoms
 _OWN = {
     "steel": ("published", "size_px", "label", "novel", "kinds"),
     "membrane": ("sheets", "difficulty", "scale", "tiles"),
+    "fracture": ("size", "difficulty", "unknown", "bars"),
 }
 
 
@@ -27,6 +28,7 @@ def _show(result: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {label}" for label, count in result["classes"].items())
     defects = ", ".join(f"{count} {kind}" for kind, count in result.get("defects", {}).items())
     lines = [f"{result['rows']} phantoms ({counts})", f"defects {defects}" if defects else ""]
+    lines += [f"archive {result['archive']}" if result.get("archive") else ""]
     lines += [f"tiles   {result['tiles']}" if result.get("tiles") else "", f"corpus  {result['corpus']}"]
     return "\n".join(line for line in lines if line)
 
@@ -40,7 +42,7 @@ def _refuse_strangers(kind: str) -> None:
         One was given on the command line.
     """
     context = click.get_current_context()
-    foreign = {name for other, names in _OWN.items() if other != kind for name in names}
+    foreign = {name for names in _OWN.values() for name in names} - set(_OWN[kind])
     given = [
         parameter.opts[0]
         for parameter in context.command.params
@@ -61,7 +63,8 @@ def _kinds(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.command()
 @click.argument("kind", type=click.Choice(list(_OWN)))
 @click.option("--n", "count", type=click.IntRange(min=1),
-              help="Number of images or sheets; follows from --published; by default all sheets of a set.")  # fmt: skip
+              help="Number of images, sheets or broken specimens; follows from --published; by default all sheets "
+                   "of a set, 60 specimens.")  # fmt: skip
 @out_option("Folder for images, masks, labels and truth.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--published", is_flag=True,
@@ -76,10 +79,15 @@ def _kinds(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.option("--set", "sheets", type=click.Choice(SETS), default="both", show_default=True,
               help="Membrane: sheets with scratches and scuffs (and clean ones), with pinholes, or both.")  # fmt: skip
 @click.option("--difficulty", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
-              help="Membrane: 2 halves the contrast of the defects.")  # fmt: skip
+              help="Membrane: 2 halves the contrast of the defects. Fracture: 0 makes origins plain.")  # fmt: skip
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
               help="Membrane: size of a sheet; 1 is 8 x 11 inches, 0.125 is quick.")  # fmt: skip
 @click.option("--tiles", type=click.IntRange(min=16), help="Membrane: also write tiles of this many pixels.")
+@click.option("--size", type=click.Choice(["small", "full"]), default="full", show_default=True,
+              help="Fracture: pictures of 256 x 192 or 1024 x 768 pixels, and an info bar.")  # fmt: skip
+@click.option("--unknown", type=click.FloatRange(0, 1, max_open=True), default=0.06, show_default=True,
+              help="Fracture: share of specimens whose origin broke away.")  # fmt: skip
+@click.option("--bars/--no-bars", default=True, show_default=True, help="Fracture: info bars on the pictures.")
 @reports(_show)
 def phantom(
     kind: str,
@@ -95,19 +103,28 @@ def phantom(
     difficulty: float,
     scale: float,
     tiles: int | None,
+    size: Literal["small", "full"],
+    unknown: float,
+    bars: bool,
 ) -> dict[str, Any]:
     """Render phantoms with images, masks, labels and truth.
 
     Example: sorby phantom steel --n 200 --out phantoms
 
     Example: sorby phantom membrane --n 4 --scale 0.125 --out sheets
+
+    Example: sorby phantom fracture --n 60 --size small --out fractures
     """
     _refuse_strangers(kind)
+    if kind == "fracture":
+        return phantoms.write_fracture_corpus(
+            out, count, seed=seed, size=size, difficulty=difficulty, unknown=unknown, bars=bars
+        )
     if kind == "membrane":
         return phantoms.write_membrane_corpus(
             out, count, seed=seed, set=sheets, difficulty=difficulty, scale=scale, tiles=tiles
         )
-    size = size_px or (512 if published else 448)
+    edge = size_px or (512 if published else 448)
     return phantoms.write_steel_corpus(
-        out, count, seed=seed, size_px=size, label=label, novel=novel, kinds=kinds, published=published
+        out, count, seed=seed, size_px=edge, label=label, novel=novel, kinds=kinds, published=published
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -16,6 +16,8 @@ from sorby.corpus import Corpus, build
 from sorby.errors import InputError
 from sorby.files import atomic_write, sha256_file
 from sorby.phantom import ALL_KINDS, DEMO_CLASSES, NOVEL_KINDS, write_novel, write_published_steel, write_steel
+from sorby.phantom.fracture import FULL_SIZE, SMALL_SIZE, fracture_set
+from sorby.phantom.fracture.archive import write_archive
 from sorby.phantom.membrane import PUBLISHED_SHEETS, MembraneSet, write_membrane
 from sorby.phantom.published import Label, relabelled
 from sorby.phantom.steel_set import PUBLISHED_COUNTS
@@ -42,6 +44,10 @@ _GENERATOR = (
         )
     ),
 )
+#: Width and height of a fracture phantom's pictures, without info bar.
+FRACTURE_SIZES: Mapping[Literal["small", "full"], tuple[int, int]] = {"small": SMALL_SIZE, "full": FULL_SIZE}
+#: Specimens of a set of fracture phantoms where nobody says how many.
+FRACTURE_SPECIMENS = 60
 PUBLISHED_IMAGES = sum(PUBLISHED_COUNTS.values())
 
 
@@ -230,6 +236,74 @@ def write_membrane_corpus(
         "truth": str(place / "truth.csv"),
         "boxes": str(place / "boxes.json"),
         "tiles": str(place / "tiles") if tiles else None,
+    }
+
+
+def write_fracture_corpus(
+    out: Path | str,
+    count: int | None = None,
+    *,
+    seed: int = 0,
+    size: Literal["small", "full"] = "full",
+    difficulty: float = 1.0,
+    unknown: float = 0.06,
+    bars: bool = True,
+) -> dict[str, Any]:
+    """Render broken specimens as an archive of pictures and reports, and the corpus of what is true of them.
+
+    The corpus knows what the archive only tells to whoever reads names and reports: ``sorby corpus build`` on the
+    archive makes another one, to be held against this.
+
+    Parameters
+    ----------
+    out : path
+        Gets ``archive/`` (see `sorby.phantom.fracture.archive.write_archive`) and ``corpus.parquet``.
+    count : int, optional
+        Specimens; 60 where None. Each has some ten pictures.
+    seed : int
+    size : {"small", "full"}
+        256 x 192 or 1024 x 768 pixels, and an info bar.
+    difficulty : float
+        See `sorby.phantom.fracture.FractureSpecimen.draw`.
+    unknown : float
+        Share of specimens whose origin broke away; their rows are excluded.
+    bars : bool
+        Add info bars to the pictures.
+
+    Returns
+    -------
+    dict
+        ``corpus``, ``rows``, ``classes``, ``specimens``, ``archive``, ``reports``, ``truth``.
+
+    Raises
+    ------
+    InputError
+        A request cannot be met, or the folder cannot be written.
+    """
+    out = Path(out)
+    place = out / "archive"
+    specimens = fracture_set(
+        FRACTURE_SPECIMENS if count is None else count, seed, difficulty=difficulty, unknown=unknown
+    )
+    with _counting("rendering", sum(len(specimen.views) for specimen in specimens)) as step:
+        truth = write_archive(place, specimens, seed, size=FRACTURE_SIZES[size], bars=bars, progress=step)
+    stems = [Path(name).stem for name in truth["image"]]
+    table = truth.rename(columns={"image": "path"}).assign(
+        cues=[f"archive/truth/cues/{stem}.png" for stem in stems],
+        label_source="phantom",
+        exclusion=["origin unknown" if label == "unknown" else None for label in truth["label"]],
+    )
+    corpus = _corpus(out, table, "archive")
+    path = corpus.save(out / "corpus.parquet")
+    counts = corpus.usable().table["label"].value_counts().to_dict()
+    return {
+        "corpus": str(path),
+        "rows": len(corpus),
+        "classes": {str(name): int(number) for name, number in sorted(counts.items())},
+        "specimens": len(specimens),
+        "archive": str(place),
+        "reports": str(place / "reports"),
+        "truth": str(place / "truth.csv"),
     }
 
 
