@@ -42,11 +42,9 @@ STAGES = {"backbone.blocks": None, "backbone.stages": [1, 2, 3]}
 HUNDRED = {"features.kind": "random", "features.count": 100}
 FORMS: dict[str, dict[str, Any]] = {
     "blocks 3, 5, 8, stride 4, all 144 features": {},
-    "blocks 3, 5, 8, stride 4, 100 features": HUNDRED,
     "blocks 3, 5, 8, stride 8": {"grid.stride": 8},
     "blocks 3, 5, stride 4": {"backbone.blocks": [3, 5]},
     "stages 1-3, stride 4, 100 features": STAGES | HUNDRED,
-    "stages 1-3, stride 4, all 176 features": STAGES,
 }
 B4 = HUNDRED | {
     "backbone.name": "efficientnet_b4",

@@ -101,6 +101,11 @@ def fit(
     quarantined += bad_files
     known += [_known(paths[k], "calibration", -1, specimens[k]) for k in held]
     warnings = _warnings(detector, len(kept), shapes, recipe)
+    if specimen_pattern is None and labelled is None:
+        warnings.append(
+            "each image counts as a specimen of its own: if several show one part or sheet, new parts are called"
+            " anomalous more often than the threshold promises; say what belongs together with --specimen-pattern"
+        )
     runtime = detector.runtime(device)
     sha256 = save(
         out, detector, known, notes=[division.note, *warnings], runtime=f"{runtime.name} {runtime.precision}",
