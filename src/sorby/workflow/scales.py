@@ -61,11 +61,15 @@ def state_scales(
         The engine that was asked for is not installed.
     """
     files = image_files(images)
-    reader, warnings = _reader(engine, threads)
+    reader: TextReader | None = None
+    warnings: list[str] = []
     stated: list[dict[str, Any]] = []
     quarantined: list[Quarantined] = []
     with progress.bar("reading scales", len(files)) as advance:
         for seen, refused in _in_chunks(files):
+            # The networks take seconds to load, and pictures without bars need none.
+            if reader is None and not warnings and any(one.bar is not None for one in seen):
+                reader, warnings = _reader(engine, threads)
             stated += _state(seen, reader, ignore_tags=ignore_tags)
             quarantined += refused
             advance(len(seen) + len(refused))
