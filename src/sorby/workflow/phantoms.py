@@ -291,7 +291,7 @@ def write_fracture_corpus(
     table = truth.rename(columns={"image": "path"}).assign(
         cues=[f"archive/truth/cues/{stem}.png" for stem in stems],
         label_source="phantom",
-        exclusion=["origin unknown" if label == "unknown" else None for label in truth["label"]],
+        exclusion=truth["label"].eq("unknown").map({True: "origin unknown", False: None}),
     )
     corpus = _corpus(out, table, "archive")
     path = corpus.save(out / "corpus.parquet")

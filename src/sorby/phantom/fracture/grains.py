@@ -53,21 +53,20 @@ def draw_grains(window: Window, grain_um: float, seed: int) -> Grains | None:
     bits = hashed(i[None, :], j[:, None], seed)
     site_x = (i[None, :] + 0.5 + _JITTER * (uniform(bits, 0) - 0.5)).astype(np.float32)
     site_y = (j[:, None] + 0.5 + _JITTER * (uniform(bits, 1) - 0.5)).astype(np.float32)
-    number = np.arange(bits.size).reshape(bits.shape)
+    number = np.arange(bits.size, dtype=np.int32).reshape(bits.shape)
     u, v = u.astype(np.float32)[None, :], v.astype(np.float32)[:, None]
     nearest = np.full(window.shape, np.inf, dtype=np.float32)
     second = nearest.copy()
-    owner = np.zeros(window.shape, dtype=np.int64)
+    owner = np.zeros(window.shape, dtype=np.int32)
     # The nine cells around a place hold its nearest centre; a lattice of pixels reads them row by row.
     for down in range(3):
         for across in range(3):
             rows, columns = row - row[0] + down, column - column[0] + across
             pick = np.ix_(rows, columns)
             squared = (u - site_x[pick]) ** 2 + (v - site_y[pick]) ** 2
-            closer = squared < nearest
-            second = np.where(closer, nearest, np.minimum(second, squared))
-            owner = np.where(closer, number[pick], owner)
-            nearest = np.where(closer, squared, nearest)
+            np.copyto(owner, number[pick], where=squared < nearest)
+            np.minimum(second, np.maximum(nearest, squared), out=second)
+            np.minimum(nearest, squared, out=nearest)
     flat_x, flat_y = site_x.ravel()[owner], site_y.ravel()[owner]
     tilt = hashed(i[None, :], j[:, None], seed + 1).ravel()[owner]
     slope_x, slope_y, level = (uniform(tilt, part) - np.float32(0.5) for part in range(3))
