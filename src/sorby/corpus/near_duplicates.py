@@ -1,62 +1,94 @@
 """Near-duplicate images: perceptual hashes, all pairs within a Hamming radius, SSIM, groups.
 
-A perceptual hash (pHash: the signs of the 8 x 8 lowest DCT coefficients against their median, Zauner 2010) hardly
-changes with compression, brightness or a pixel of shift, so a small Hamming distance finds candidates among all
-pairs; structural similarity (Wang et al. 2004) on the pixels confirms them.
+A small Hamming distance of perceptual hashes finds candidates among all pairs; structural similarity on the pixels
+confirms them. Each unordered pair is compared once, however many folds ask for it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sorby.errors import InputError
-from sorby.micrograph import Pixels, read, to_grey, to_uint8
+from sorby.corpus.hash_search import Hashes, Pairs, pairs_within
+from sorby.corpus.perceptual_hash import from_hex, grey8, hashes_of_reduced, phash, reduced, to_hex
+from sorby.corpus.structural_similarity import UInt8, reduced_to_thumbnail, similarities, similarity, thumbnail
+from sorby.micrograph import read
 
 if TYPE_CHECKING:
     from sorby.corpus.table import Corpus
 
-Hashes = npt.NDArray[np.uint64]
-Pairs = npt.NDArray[np.intp]
-UInt8 = npt.NDArray[np.uint8]
+__all__ = [
+    "RADIUS",
+    "Hashes",
+    "Pairs",
+    "from_hex",
+    "groups_of",
+    "hash_images",
+    "hashes_of",
+    "look_at",
+    "near_duplicate_groups",
+    "pairs_within",
+    "phash",
+    "similarity",
+    "ssim_of_pairs",
+    "thumbnail",
+    "to_hex",
+]
 
 RADIUS = 4
 """Bits of 64 within which two images are taken for near-duplicates where nothing else is asked."""
 
-SSIM_SIDE = 128
-"""Longer side in pixels at which images are compared by SSIM."""
-
-_BLOCK = 1024
-_SSIM_AT_ONCE = 4096
-_MOST_PAIRS = 20_000_000
+_PAIRS_AT_ONCE = 4096
+_HELD = 20_000  # thumbnails of at most 16 kB
+_HASHED_AT_ONCE = 8192
 
 
-def phash(pixels: Pixels) -> np.uint64:
-    """Return the 64-bit perceptual hash of an image.
+def look_at(paths: Sequence[Path], workers: int | None = None) -> tuple[Hashes, dict[int, UInt8]]:
+    """Decode every file once; return its perceptual hash and, of the first 20,000, the thumbnail for SSIM.
 
     Parameters
     ----------
-    pixels : ndarray, shape (H, W) or (H, W, 3)
-        uint8, uint16 or float32; brought to 8 bit by the percentile rule.
+    paths : sequence of Path
+    workers : int, optional
+        Threads; one a core where absent.
 
     Returns
     -------
-    uint64
-        The hash that ImageHash's ``phash`` writes in hexadecimal.
-    """
-    import imagehash  # here, because it loads wavelets that nothing else needs
+    hashes : ndarray of uint64, shape (n,)
+    thumbnails : dict of int to ndarray of uint8
+        For `ssim_of_pairs`, which reads the others again.
 
-    bits = imagehash.phash(Image.fromarray(_grey8(pixels))).hash
-    return np.packbits(bits).view(">u8").astype(np.uint64)[0]  # type: ignore[no-any-return]
+    Raises
+    ------
+    ImageError
+        A file cannot be read.
+    """
+    found: list[Hashes] = [np.empty(0, np.uint64)]
+    thumbnails: dict[int, UInt8] = {}
+    with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool:
+        for start in range(0, len(paths), _HASHED_AT_ONCE):
+            keep = max(0, _HELD - start)
+            seen = pool.map(_look, paths[start : start + _HASHED_AT_ONCE])
+            small = []
+            for k, (to_hash, to_compare) in enumerate(seen):
+                small.append(to_hash)
+                if k < keep:
+                    thumbnails[start + k] = to_compare
+            found.append(hashes_of_reduced(np.stack(small)))
+    return np.concatenate(found), thumbnails
+
+
+def _look(path: Path) -> tuple[UInt8, UInt8]:
+    grey = grey8(read(path).pixels)
+    return reduced(grey), reduced_to_thumbnail(grey)
 
 
 def hash_images(paths: Sequence[Path], workers: int | None = None) -> Hashes:
@@ -67,64 +99,11 @@ def hash_images(paths: Sequence[Path], workers: int | None = None) -> Hashes:
     ImageError
         A file cannot be read.
     """
+    if not len(paths):
+        return np.empty(0, np.uint64)
     with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool:
-        return np.array(list(pool.map(lambda path: phash(read(path).pixels), paths)), dtype=np.uint64)
-
-
-def to_hex(value: np.uint64) -> str:
-    """Return a hash as 16 hexadecimal digits."""
-    return f"{int(value):016x}"
-
-
-def from_hex(digits: Sequence[str]) -> Hashes:
-    """Return hashes written in hexadecimal as numbers, shape (n,)."""
-    return np.array([int(text, 16) for text in digits], dtype=np.uint64)
-
-
-def pairs_within(hashes: Hashes, radius: int = RADIUS, others: Hashes | None = None) -> Pairs:
-    """Find all pairs of hashes at a Hamming distance of at most *radius*; exact.
-
-    Parameters
-    ----------
-    hashes : ndarray of uint64, shape (n,)
-    radius : int
-        Bits.
-    others : ndarray of uint64, shape (m,), optional
-        Look for pairs (hash, other) instead of pairs among *hashes*.
-
-    Returns
-    -------
-    ndarray of int, shape (pairs, 2)
-        Among *hashes*: first index below the second. In lexicographic order.
-
-    Raises
-    ------
-    InputError
-        More than twenty million pairs: the radius is too wide for these images.
-    """
-    if not len(hashes) or (others is not None and not len(others)):
-        return np.empty((0, 2), np.intp)
-    found: list[Pairs] = []
-    total = 0
-    for pairs in _blocks(hashes, radius, others):
-        found.append(pairs)
-        total += len(pairs)
-        if total > _MOST_PAIRS:
-            raise InputError(
-                f"more than {_MOST_PAIRS:,} pairs of images lie within {radius} bits", "choose a smaller radius"
-            )
-    return np.concatenate(found)
-
-
-def _blocks(hashes: Hashes, radius: int, others: Hashes | None) -> Iterator[Pairs]:
-    for start in range(0, len(hashes), _BLOCK):
-        right = hashes[start:] if others is None else others
-        distance = np.bitwise_count(hashes[start : start + _BLOCK, None] ^ right[None, :])
-        near = distance <= radius
-        if others is None:
-            near = np.triu(near, 1)
-        first, second = np.nonzero(near)
-        yield np.stack([first + start, second + (start if others is None else 0)], axis=1)
+        small = np.stack(list(pool.map(lambda path: reduced(grey8(read(path).pixels)), paths)))
+    return hashes_of_reduced(small)
 
 
 def groups_of(pairs: Pairs, n: int) -> npt.NDArray[np.intp]:
@@ -192,49 +171,29 @@ def hashes_of(corpus: Corpus) -> Hashes:
     return from_hex(list(stored.astype(str)))
 
 
-def thumbnail(pixels: Pixels) -> UInt8:
-    """Return the image in grey, 8 bit, its longer side at most 128 px."""
-    image = Image.fromarray(_grey8(pixels))
-    image.thumbnail((SSIM_SIDE, SSIM_SIDE), Image.Resampling.BOX)
-    return np.asarray(image)
+def ssim_of_pairs(
+    paths: Sequence[Path], pairs: Pairs, thumbnails: dict[int, UInt8] | None = None
+) -> npt.NDArray[np.float64]:
+    """Return the SSIM of each pair of files, shape (p,).
 
-
-def similarity(first: UInt8, second: UInt8) -> float:
-    """Return the mean structural similarity of two thumbnails; the second is brought to the first's size.
+    Only the images that occur in a pair and have no thumbnail yet are read, and those of a few thousand pairs are held
+    at a time.
 
     Parameters
     ----------
-    first, second : ndarray of uint8, shape (h, w)
-
-    Returns
-    -------
-    float
-        1 for equal images; 7 x 7 uniform window, data range 255, as in the fracture study's audit. Images less
-        than 7 px wide or high are compared for equality.
+    paths : sequence of Path
+    pairs : ndarray of int, shape (p, 2)
+    thumbnails : dict of int to ndarray of uint8, optional
+        From `look_at`.
     """
-    from skimage.metrics import structural_similarity
-
-    if first.shape != second.shape:
-        second = np.asarray(Image.fromarray(second).resize(first.shape[::-1], Image.Resampling.BOX))
-    if min(first.shape) < 7:
-        return float(np.array_equal(first, second))
-    return float(structural_similarity(first, second, data_range=255))
-
-
-def ssim_of_pairs(paths: Sequence[Path], pairs: Pairs) -> npt.NDArray[np.float64]:
-    """Return the SSIM of each pair of files, shape (p,).
-
-    Only the images that occur in a pair are read, and thumbnails of a few thousand pairs are held at a time.
-    """
+    known = thumbnails or {}
     values = np.empty(len(pairs))
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        for start in range(0, len(pairs), _SSIM_AT_ONCE):
-            block = pairs[start : start + _SSIM_AT_ONCE]
-            involved = np.unique(block)
-            small = dict(zip(involved, pool.map(lambda i: thumbnail(read(paths[i]).pixels), involved), strict=True))
-            values[start : start + len(block)] = [similarity(small[a], small[b]) for a, b in block]
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            block = pairs[start : start + _PAIRS_AT_ONCE]
+            involved, place = np.unique(block, return_inverse=True)
+            small = list(
+                pool.map(lambda i: known[i] if i in known else thumbnail(read(paths[i]).pixels), involved.tolist())
+            )
+            values[start : start + len(block)] = similarities(small, place.reshape(block.shape))
     return values
-
-
-def _grey8(pixels: Pixels) -> UInt8:
-    return to_uint8(to_grey(pixels))
