@@ -30,6 +30,11 @@ def test_other_fields_are_no_magnification(text):
     assert "magnification" not in read_fields([text])
 
 
+@pytest.mark.parametrize("text", ["WD = 8.5 mm", "WD8.5mm", "WD 8,5 mm", "AA = 8,5 mm", "15.0kV 8.5mm x5.00k"])
+def test_working_distances_with_and_without_their_name(text):
+    assert read_fields([text])["working_distance_mm"][0].value == 8.5
+
+
 @pytest.mark.parametrize(
     ("text", "length_um"),
     [

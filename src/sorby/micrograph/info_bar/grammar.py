@@ -62,14 +62,14 @@ def _rule(field: Field, pattern: str, confidence: float) -> Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    _rule("magnification", rf"\b(?:mag|magn|magnification|vergr|vergrößerung|vergroesserung)\b[^\d]{{0,6}}"
+    _rule("magnification", rf"\b(?:mag|magn|magnification|vergr|vergrößerung|vergroesserung)(?![A-Za-z])[^\d]{{0,6}}"
           rf"{_NUMBER}{_NO_UNIT}{_KILO}\s?(?:{_TIMES}|(?=$|[\s,;|]))", 1.0),
     _rule("magnification", rf"(?<![\d.,A-Za-z]){_NUMBER}{_KILO}\s?{_TIMES}(?![A-Za-z\d])", 0.95),
     _rule("magnification", rf"(?<![A-Za-z\d])(?<!\d\s){_TIMES}\s?{_NUMBER}{_NO_UNIT}{_KILO}(?![A-Za-z])", 0.95),
-    _rule("field_width_um", r"\b(?:HFW|FOV|VFW|field(?: width)?|Bildbreite|Sichtfeld)\b[^\d]{0,4}"
+    _rule("field_width_um", r"\b(?:HFW|FOV|VFW|field(?: width)?|Bildbreite|Sichtfeld)(?![A-Za-z])[^\d]{0,4}"
           rf"{_NUMBER}\s?(?P<unit>[^\W\d_]{{1,4}}|µ\w{{1,2}})", 0.95),
     _rule("voltage_kv", rf"(?<![\d.,]){_NUMBER}\s?kV", 1.0),
-    _rule("working_distance_mm", rf"\b(?:WD|AA|Arbeitsabstand)\b[^\d]{{0,4}}{_NUMBER}\s?(?:mm|rnm|mrn)\b", 1.0),
+    _rule("working_distance_mm", rf"\b(?:WD|AA|Arbeitsabstand)(?![A-Za-z])[^\d]{{0,4}}{_NUMBER}\s?(?:mm|rnm|mrn)\b", 1.0),
     _rule("working_distance_mm", rf"kV[\s,;|]+{_NUMBER}\s?(?:mm|rnm|mrn)\b", 0.9),
     _rule("detector", r"\b(?:det(?:ector|ektor)?|signal(?: A)?)\b\s?[:=]?\s*(?P<word>[A-Z][A-Za-z0-9()+-]{1,10})",
           0.95),
