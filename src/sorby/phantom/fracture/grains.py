@@ -68,8 +68,8 @@ def draw_grains(window: Window, grain_um: float, seed: int) -> Grains | None:
             np.minimum(second, np.maximum(nearest, squared), out=second)
             np.minimum(nearest, squared, out=nearest)
     flat_x, flat_y = site_x.ravel()[owner], site_y.ravel()[owner]
-    tilt = hashed(i[None, :], j[:, None], seed + 1).ravel()[owner]
-    slope_x, slope_y, level = (uniform(tilt, part) - np.float32(0.5) for part in range(3))
+    tilt = hashed(i[None, :], j[:, None], seed + 1).ravel()
+    slope_x, slope_y, level = ((uniform(tilt, part) - np.float32(0.5))[owner] for part in range(3))
     facets = np.float32(1.3) * (slope_x * (u - flat_x) + slope_y * (v - flat_y)) + np.float32(0.45) * level
     # Free grains are caps, with a narrow groove where two meet.
     border = np.minimum(np.sqrt(second) - np.sqrt(nearest), np.float32(0.25))

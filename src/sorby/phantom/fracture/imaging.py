@@ -36,7 +36,7 @@ class FractureView:
     magnification : float
     pixel_size_um : float
     origin_in_view : bool
-        Whether the origin lies in the picture, on this fragment, and not broken away.
+        Whether a part of the flaw or of its surroundings lies in the picture, on this fragment, and not broken away.
     contamination : float
         Share of the picture under residue.
     bar_top : int or None
@@ -114,14 +114,13 @@ def render(
     if piece.mirrored:
         grey, cues = np.fliplr(grey), np.fliplr(cues)
     grey, cues = np.rot90(grey, turns), np.ascontiguousarray(np.rot90(cues, turns))
-    inside = abs(asked.centre_um[0]) < across * pixel_um / 2 and abs(asked.centre_um[1]) < down * pixel_um / 2
     return FractureView(
         pixels=_detect(specimen, asked, np.ascontiguousarray(grey)),
         cues=cues,
         plan=asked,
         magnification=asked.magnification,
         pixel_size_um=pixel_um,
-        origin_in_view=bool(inside and piece.has_origin and not specimen.lost_um),
+        origin_in_view=surface.origin_seen,
         contamination=dirty,
     )
 

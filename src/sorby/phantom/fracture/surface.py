@@ -19,6 +19,8 @@ CUES = {"nothing": 0, "origin": 1, "mirror": 2, "mist": 3, "hackle": 4, "class_c
 MIST_ENDS = 1.35
 #: The rim is seen nearly edge-on: so many µm of it make one in the picture.
 _FORESHORTENED = 4.0
+#: Fewer pixels of an origin than these are none.
+_FEWEST_PX = 4
 #: Octaves of roughness: pitch of the finest in µm, ratio.
 _FINEST_UM, _RATIO = 0.12, 2.1
 
@@ -39,6 +41,8 @@ class Relief:
         Neither fracture nor rim: what lies behind the specimen.
     cues : ndarray of uint8
         :data:`CUES`, contamination left out.
+    origin_seen : bool
+        Whether the flaw or its surroundings lie in the window, on this piece.
     """
 
     height_um: Float32
@@ -46,6 +50,7 @@ class Relief:
     sharp: Float32
     stub: npt.NDArray[np.bool_]
     cues: UInt8
+    origin_seen: bool
 
 
 def relief(specimen: FractureSpecimen, window: Window, fragment: Fragment) -> Relief:
@@ -75,11 +80,13 @@ def relief(specimen: FractureSpecimen, window: Window, fragment: Fragment) -> Re
     void = np.zeros(window.shape, dtype=np.float32)
     below = y - _edge(specimen, x)
     cues = np.select([reached < 1.0, reached < MIST_ENDS], [2, 3], 4).astype(np.uint8)
+    near = np.zeros(window.shape, dtype=bool)
     if specimen.lost_um:
         _break_out(specimen, window, below, fine, height, void, sharp, cues)
     else:
         field = draw_flaw(specimen, window)
         if field is not None:
+            near[field.rows, field.columns] = field.near & (below[field.rows, field.columns] < 0)
             _set_flaw(specimen, window, field, below, grains, height, void, shade, sharp, cues)
     turned = height if not fragment.mirrored else -height
     whole = turned - void
@@ -89,7 +96,8 @@ def relief(specimen: FractureSpecimen, window: Window, fragment: Fragment) -> Re
     whole[stub] = 0.0
     shade[stub] = 0.0
     cues[stub] = 0
-    return Relief(whole, shade, sharp, stub, cues)
+    origin_seen = int((near & ~stub).sum()) >= _FEWEST_PX
+    return Relief(whole, shade, sharp, stub, cues, origin_seen)
 
 
 def _rise(value: Float32, low: float, high: float) -> Float32:
