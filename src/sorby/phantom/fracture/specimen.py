@@ -358,8 +358,8 @@ def _any(rng: np.random.Generator, label: Label) -> str:
 def _draw_flaw(rng: np.random.Generator, subtype: str, label: Label, difficulty: float) -> tuple[Flaw, float]:
     """Draw a flaw and the stress at which it breaks, in MPa."""
     # Green-body cracks are the largest flaws, machining the smallest, so mirrors differ too; broadly enough to overlap.
-    median = {"green_body": 470.0, "hard_machining": 640.0, "material": 560.0}[label]
-    stress = float(np.clip(weibull_stress_mpa(rng, median, 7.0), 300.0, 900.0))
+    median = {"green_body": 440.0, "hard_machining": 670.0, "material": 560.0}[label]
+    stress = float(np.clip(weibull_stress_mpa(rng, median, 8.0), 300.0, 900.0))
     at_surface = label == "hard_machining" or (label == "green_body" and rng.random() < 0.35)
     size = flaw_depth_um(stress, at_surface=at_surface)
     deepest = {"green_body": 900.0, "hard_machining": 0.0, "material": 700.0}[label]

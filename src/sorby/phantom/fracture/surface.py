@@ -154,7 +154,9 @@ def _hackle(specimen: FractureSpecimen, window: Window, reached: Float32) -> Flo
     if furthest < 1.1:
         return height
     distance = np.maximum(np.hypot(window.x_um, window.y_um), np.float32(0.3 * radius))
-    angle = np.arctan2(window.y_um, window.x_um) + np.float32(0.025) * smooth(window, 0.8 * radius, seed + 5)
+    # Lines sway by so many micrometres, not by so many degrees: far out they are straight.
+    sway = smooth(window, 1.2 * radius, seed + 5) * np.float32(0.03 * radius) / distance
+    angle = np.arctan2(window.y_um, window.x_um) + sway
     turn = (angle / np.float32(2 * np.pi) + np.float32(1.0)).astype(np.float32)
     outward = np.log(distance / np.float32(radius))
     wanted = look.hackle_spacing * radius * np.sqrt(distance / radius)
@@ -243,7 +245,7 @@ def _set_flaw(
     body = (below[here] < 0).astype(np.float32)
     inside, width = field.inside * body, field.width_um
     seen = np.float32(min(strength, 1.3))
-    plain = 1.0 if kind.wall in ("metallic", "cleaved") else 0.85 * min(float(seen), 1.0)
+    plain = 0.85 * min(float(seen), 1.0) if kind.wall == "planar" else 1.0
     blunt = 1.0 - np.float32(plain) * inside
     height[here] = height[here] * blunt + seen * inside * (
         _wall(specimen, part, field, grains, here) + kind.raised * width * np.sqrt(field.depth)
