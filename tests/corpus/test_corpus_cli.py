@@ -78,10 +78,10 @@ def test_the_audit_finds_a_planted_copy_across_a_stored_split(two_classes, tmp_p
     whole = Corpus.load(tmp_path / "c.parquet")
     again = (whole.table["path"].str.endswith("again.png")).to_numpy()
     whole.with_split(np.where(again, "test", "train"), "by hand").save(tmp_path / "torn.parquet")
-    result = ask("audit", tmp_path / "torn.parquet", "--json")
+    result = ask("audit", tmp_path / "torn.parquet", "--no-embedding", "--json")
     entry = json.loads(result.stdout)["leakage"]["split: train | test"]
     assert (result.exit_code, entry["leaking"], entry["n"], entry["byte_duplicates"]) == (0, 1, 1, 0)
-    assert "1 of 1 images leak" in ask("audit", tmp_path / "torn.parquet").stdout
+    assert "1 of 1 images leak" in ask("audit", tmp_path / "torn.parquet", "--no-embedding").stdout
 
 
 def test_an_image_changed_since_the_build_is_set_aside_by_the_audit(two_classes, tmp_path, draw):
@@ -95,12 +95,40 @@ def test_an_image_changed_since_the_build_is_set_aside_by_the_audit(two_classes,
 def test_the_audit_of_a_clean_grouped_split_finds_nothing(two_classes, tmp_path):
     ask("build", two_classes, "--out", tmp_path / "c.parquet")
     split_corpus(Corpus.load(tmp_path / "c.parquet"), "kfold", folds=3).save(tmp_path / "s.parquet")
-    found = json.loads(ask("audit", tmp_path / "s.parquet", "--json").stdout)
+    found = json.loads(ask("audit", tmp_path / "s.parquet", "--no-embedding", "--json").stdout)
     assert [entry["leaking"] for entry in found["leakage"].values()] == [0, 0, 0]
     assert found["duplicates"] == []
 
 
 def test_an_audit_without_a_stored_split_says_so(two_classes):
-    result = ask("audit", two_classes)
+    result = ask("audit", two_classes, "--no-embedding")
     assert result.exit_code == 0
     assert "no split is stored" in result.stdout
+
+
+def test_the_audit_draws_folds_and_writes_its_page(two_classes, tmp_path):
+    options = ("--folds", 3, "--split", "image", "--k", 3, "--hamming", 8, "--ssim", 0.5, "--ssim", 0.9)
+    result = ask("audit", two_classes, *options, "--out", tmp_path / "audit", "--json")
+    found = json.loads(result.stdout)
+    table = found["table1"]
+    assert result.exit_code == 0
+    assert (table["thresholds"], table["hamming"], table["neighbours"]) == ([0.5, 0.9], 8, 3)
+    assert [row["n"] for row in table["folds"]] == [3, 3, 3]
+    assert [row["counts"] for row in table["folds"]] == [[0, 0]] * 3, "nine images of noise"
+    assert list(found["leakage"]) == [f"3 folds drawn by image, seed 0, fold {k}" for k in (1, 2, 3)]
+    assert found["embedding"]["threshold"] < 1
+    assert Path(found["report"]).is_file()
+    stored = json.loads((tmp_path / "audit" / "audit.json").read_text("utf-8"))
+    assert stored["table1"] == table
+
+
+def test_the_audit_says_what_its_table_cannot_see(two_classes):
+    result = ask("audit", two_classes, "--no-embedding")
+    assert "not a near-duplicate" in result.stdout
+    assert "specimens unknown" in result.stdout
+
+
+def test_folds_by_specimen_need_specimens(two_classes):
+    result = ask("audit", two_classes, "--split", "specimen", "--no-embedding")
+    assert isinstance(result.exception, InputError)
+    assert "--group" in result.exception.hint

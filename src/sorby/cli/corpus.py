@@ -9,6 +9,7 @@ import click
 
 from sorby.cli._frame import reports
 from sorby.cli._options import column_options
+from sorby.corpus.leakage_table import THRESHOLDS
 from sorby.micrograph.region import KINDS
 from sorby.micrograph.text_reading import ENGINES
 from sorby.workflow import corpora, regions
@@ -54,11 +55,33 @@ def _show_audit(result: dict[str, Any]) -> str:
         f"{result['n']} images take part; near-duplicates by {result['method']}",
         f"{len(result['duplicates'])} images repeated byte for byte, {near['pairs']} pairs of near-duplicates",
     ]
+    if result["embedding"]:
+        seen = result["embedding"]
+        lines.append(f"{seen['pairs']} pairs nearly alike to the network ({seen['how']})")
+    for table in (result["table1"], result["table1_by_specimen"]):
+        lines += _show_table(table) if table else []
+    if result["table1"]:
+        lines.append(f"note: {result['table1']['note']}")
     for name, entry in result["leakage"].items():
         lines.append(f"{name}: {entry['leaking']} of {entry['n']} images leak ({entry['how']})")
     for entry in result["shortcuts"]:
         lines.append(f"label by {entry['column']}: Cramér's V {entry['cramers_v']:.2f}, n = {entry['n']}")
-    return "\n".join([*lines, *(f"warning: {line}" for line in result["warnings"])])
+    lines += [f"warning: {line}" for line in result["warnings"]]
+    return "\n".join([*lines, *([f"report    {result['report']}"] if result["report"] else [])])
+
+
+def _show_table(table: dict[str, Any]) -> list[str]:
+    """Write a table of folds: percent and count at each SSIM, denominators, specimens on both sides."""
+    head = "".join(f"{limit:>14.2f}" for limit in table["thresholds"])
+    lines = [f"{table['source']}: judged images with a near-duplicate in the training part, by SSIM", f"fold{head}"]
+    for row in table["folds"]:
+        cells = "".join(f"{f'{p:.2f} % ({c})':>14}" for p, c in zip(row["percent"], row["counts"], strict=True))
+        known = row["specimens_shared"] is not None
+        shared = f"; {row['specimens_shared']} specimens on both sides" if known else "; specimens unknown"
+        lines.append(f"{row['fold']:<4}{cells}   of {row['n']}{shared}")
+    lines.append("mean" + "".join(f"{f'{value:.2f} %':>14}" for value in table["mean"]))
+    lines.append("SD  " + "".join(f"{'-' if value is None else f'{value:.2f}':>14}" for value in table["sd"]))
+    return lines
 
 
 def _show_region(result: dict[str, Any]) -> str:
@@ -196,19 +219,66 @@ def region(images: tuple[Path, ...], out: Path | None, overwrite: bool) -> dict[
 
 @corpus.command()
 @click.argument("data", type=click.Path(path_type=Path))
+@click.option("--folds", type=click.IntRange(2, 100), help="Draw so many folds and audit them; 5 where none is stored.")
+@click.option(
+    "--split", "by", type=click.Choice(["image", "specimen"]), help="How folds are drawn; both where not given."
+)
+@click.option(
+    "--k",
+    "neighbours",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Nearest training images looked at.",
+)
 @click.option(
     "--hamming", type=click.IntRange(0, 32), default=10, show_default=True, help="pHash bits that may differ."
 )
 @click.option(
-    "--ssim", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Similarity that confirms a candidate."
+    "--ssim",
+    type=click.FloatRange(0, 1),
+    multiple=True,
+    help="Similarity that confirms a candidate; repeated, the thresholds of the table, of which the highest up to .8"
+    " confirms. [default: .8, and the seven of the published table]",
 )
+@click.option("--embedding/--no-embedding", default=True, help="Count near-duplicates by a network's features too.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the folds drawn.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for audit.html and audit.json.")
 @column_options
 @reports(_show_audit)
 def audit(
-    data: Path, hamming: int, ssim: float, label: str | None, group: str | None, image: str | None
+    data: Path,
+    folds: int | None,
+    by: Any,
+    neighbours: int,
+    hamming: int,
+    ssim: tuple[float, ...],
+    embedding: bool,
+    seed: int,
+    out: Path | None,
+    label: str | None,
+    group: str | None,
+    image: str | None,
 ) -> dict[str, Any]:
-    """Look for leakage, duplicates and shortcuts, within the stored split or over the whole corpus.
+    """Look for leakage, duplicates and shortcuts, in the stored split or in folds drawn for it.
 
-    Example: sorby corpus audit corpus.parquet
+    Another magnification of a specimen is not a near-duplicate: state specimens, so that they can be counted.
+
+    Example: sorby corpus audit corpus.parquet --folds 5 --out audit/
     """
-    return corpora.audit_corpus(data, hamming=hamming, ssim=ssim, label=label, group=group, image=image)
+    return corpora.audit_corpus(
+        data, hamming=hamming, ssim=_confirming(ssim), neighbours=neighbours, thresholds=_thresholds(ssim), folds=folds,
+        by=by, embedding=embedding, seed=seed, out=out, label=label, group=group, image=image,
+    )  # fmt: skip
+
+
+def _thresholds(ssim: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the table's thresholds: several that were asked for, or the published seven."""
+    return tuple(sorted(set(ssim))) if len(set(ssim)) > 1 else THRESHOLDS
+
+
+def _confirming(ssim: tuple[float, ...]) -> float:
+    """Return the similarity that confirms a near-duplicate: the one asked for, or the highest up to .8 of several."""
+    if not ssim:
+        return 0.8
+    return max((value for value in ssim if value <= 0.8), default=min(ssim))

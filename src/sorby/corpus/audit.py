@@ -1,8 +1,8 @@
 """The audit of a corpus: what leaks across its splits, what repeats, and what gives the label away.
 
 Near-duplicates are looked for in two stages, as the fracture study did: perceptual hashes name for every test
-image its nearest training images within a Hamming radius, and SSIM on the pixels confirms them. The study lost
-its radius and its number of neighbours; both are parameters here. Note that near-duplicates do not measure
+image its nearest training images within a Hamming radius, and SSIM on the pixels confirms them. The study does not
+state its radius and its number of neighbours; both are parameters here. Note that near-duplicates do not measure
 specimen leakage: another magnification of the same specimen is no near-duplicate. Where specimens are known,
 their overlap is counted directly.
 """
@@ -12,26 +12,43 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sorby.corpus.near_duplicates import Hashes, Pairs, groups_of, hashes_of, pairs_within, ssim_of_pairs
+from sorby.corpus.embedding_neighbours import EmbeddingNeighbours
+from sorby.corpus.fold_audit import fold_table
+from sorby.corpus.leakage_table import THRESHOLDS, confirmed_counts
+from sorby.corpus.likeness import Likeness
+from sorby.corpus.near_duplicates import Pairs, groups_of, hashes_of
 from sorby.corpus.shortcuts import by_magnification, find_shortcuts
+from sorby.corpus.splitting import split_corpus
 from sorby.corpus.table import Corpus
 
-THRESHOLDS = (0.50, 0.60, 0.70, 0.80, 0.85, 0.90, 0.95)
-"""SSIM values of the fracture study's leakage table."""
+By = Literal["image", "specimen"]
 
+FOLDS = 5
 _LISTED = 50
+_BEYOND = 2  # bits past the radius, to see whether it cuts anything off
 
 Rows = npt.NDArray[np.intp]
 
 
-def audit(corpus: Corpus, *, hamming: int = 10, ssim: float | None = 0.8, neighbours: int = 5) -> dict[str, Any]:
-    """Audit a corpus and the splits it stores.
+def audit(
+    corpus: Corpus,
+    *,
+    hamming: int = 10,
+    ssim: float | None = 0.8,
+    neighbours: int = 10,
+    thresholds: tuple[float, ...] = THRESHOLDS,
+    folds: int | None = None,
+    by: By | None = None,
+    seed: int = 0,
+    embedding: EmbeddingNeighbours | None = None,
+) -> dict[str, Any]:
+    """Audit a corpus and the splits it stores, or folds drawn for the purpose.
 
     Parameters
     ----------
@@ -43,36 +60,66 @@ def audit(corpus: Corpus, *, hamming: int = 10, ssim: float | None = 0.8, neighb
         image.
     neighbours : int
         Nearest training images looked at for each test image.
+    thresholds : tuple of float
+        SSIM values of the table, inclusive.
+    folds : int, optional
+        Draw so many folds, stratified by class, and audit them; five where the corpus stores none.
+    by : {"image", "specimen"}, optional
+        How folds are drawn: as the study did, or with specimens whole. Where not given: by image, and by specimen
+        beside it where specimens are known.
+    seed : int
+        Of the folds drawn.
+    embedding : EmbeddingNeighbours, optional
+        Near-duplicates among the usable rows by what a network sees, counted beside.
 
     Returns
     -------
     dict
-        ``n``: images that take part. ``leakage``: by the name of every pair of parts and every fold stored (or,
-        without one, ``no stored split``): ``leaking`` of ``n`` judged images that stand on the other side too,
-        ``how``, and the counts it is made of: ``byte_duplicates``, ``specimens_shared``, ``near_duplicates``,
+        ``n``: images that take part. ``leakage``: by the name of every pair of parts and every fold stored or asked
+        for (or, without one, ``no stored split``): ``leaking`` of ``n`` judged images that stand on the other side
+        too, ``how``, and the counts it is made of: ``byte_duplicates``, ``specimens_shared``, ``near_duplicates``,
         ``share_at`` (SSIM threshold -> share of the judged images with so similar a neighbour).
+        ``table1``: see `sorby.corpus.fold_audit.fold_table`; None where pixels are not compared or there are too few
+        images. ``table1_by_specimen``: the same with specimens whole, None where not asked for or unknown.
         ``duplicates``, ``conflicts``: groups of paths of equal content, with one label and with several.
-        ``near_duplicates``: ``pairs``, ``candidates`` and ``groups`` of paths. ``class_by_magnification``;
-        ``shortcuts``; ``warnings``.
+        ``near_duplicates``: ``pairs``, ``candidates`` and ``groups`` of paths. ``embedding``: None where not given.
+        ``class_by_magnification``; ``shortcuts``; ``warnings``.
 
     Raises
     ------
     ImageError
         An image of the corpus is no longer readable.
     InputError
-        The radius is too wide for these images.
+        The radius is too wide for these images, or folds by specimen are asked for and no specimens known.
     """
     usable = corpus.usable()
-    hashes = hashes_of(usable)
-    near = pairs_within(hashes, hamming)
-    similarity = ssim_of_pairs(usable.paths(), near) if ssim is not None else np.ones(len(near))
+    wide = Likeness.find(
+        usable.paths(), hashes_of(usable), hamming + (_BEYOND if ssim is not None else 0), compare=ssim is not None
+    )
+    likeness = wide.within(hamming)
     confirmed_at = 1.0 if ssim is None else ssim
-    likeness = _Likeness(hashes, near, similarity)
-    confirmed = near[similarity >= confirmed_at]
+    confirmed = likeness.confirmed(confirmed_at)
     stored = {
         name: _leakage(usable, likeness, train, test, neighbours, confirmed_at)
         for name, train, test in _comparisons(usable)
     }
+    said: list[str] = []
+    drawn = _fold_sets(usable, folds, by, seed, said)
+    if folds is not None or by is not None:
+        for source, fold in drawn.values():
+            stored |= {
+                f"{source}, fold {k + 1}": _leakage(
+                    usable, likeness, np.flatnonzero(fold != k), np.flatnonzero(fold == k), neighbours, confirmed_at
+                )
+                for k in range(int(fold.max()) + 1)
+            }
+    tables = {
+        name: fold_table(
+            usable, wide, fold, source, hamming=hamming, neighbours=neighbours, thresholds=thresholds,
+            embedding=embedding,
+        )
+        for name, (source, fold) in (drawn if ssim is not None else {}).items()
+    }  # fmt: skip
     shortcuts = find_shortcuts(usable.table)
     conflicts, repeats = _marked(corpus)
     return {
@@ -80,45 +127,49 @@ def audit(corpus: Corpus, *, hamming: int = 10, ssim: float | None = 0.8, neighb
         "method": f"pHash within {hamming} of 64 bits, {neighbours} nearest"
         + (", not confirmed by SSIM" if ssim is None else f", SSIM >= {ssim:g} (grey, longer side 128 px)"),
         "leakage": stored or {"no stored split": _without_split(usable, confirmed)},
+        "table1": tables.get("table1"),
+        "table1_by_specimen": tables.get("table1_by_specimen"),
         "duplicates": repeats,
         "near_duplicates": {
             "pairs": len(confirmed),
-            "candidates": len(near),
+            "candidates": len(likeness.pairs),
             "groups": _path_groups(usable, confirmed)[:_LISTED],
         },
+        "embedding": None if embedding is None else embedding.as_dict(usable.labels),
         "conflicts": conflicts,
         "class_by_magnification": by_magnification(usable.table) if "magnification" in usable.table else {},
         "shortcuts": [shortcut.as_dict() for shortcut in shortcuts],
         "warnings": [
             *(f"{name}: {entry['how']}" for name, entry in stored.items() if entry["leaking"]),
             *_corpus_warnings(usable, bool(stored), len(confirmed), repeats, conflicts),
+            *said,
             *(shortcut.sentence() for shortcut in shortcuts if shortcut.strong),
         ],
     }
 
 
-class _Likeness:
-    """Candidates among all images of the corpus, found once and used for every split."""
-
-    def __init__(self, hashes: Hashes, near: Pairs, similarity: npt.NDArray[np.float64]) -> None:
-        # Both directions, so that a test image finds its training images whichever comes first.
-        self.of = np.concatenate([near[:, 0], near[:, 1]])
-        self.to = np.concatenate([near[:, 1], near[:, 0]])
-        self.similarity = np.concatenate([similarity, similarity])
-        self.distance = np.bitwise_count(hashes[self.of] ^ hashes[self.to])
-
-    def best(self, train: Rows, test: Rows, neighbours: int, n: int) -> npt.NDArray[np.float64]:
-        """Return for every test image the largest SSIM among its nearest training images; -1 without any."""
-        is_train, is_test = np.zeros(n, bool), np.zeros(n, bool)
-        is_train[train], is_test[test] = True, True
-        rows = np.flatnonzero(is_test[self.of] & is_train[self.to])
-        rows = rows[np.lexsort((-self.similarity[rows], self.distance[rows], self.of[rows]))]
-        image = self.of[rows]
-        rank = np.arange(len(rows)) - np.searchsorted(image, image)
-        rows = rows[rank < neighbours]
-        best = np.full(n, -1.0)
-        np.maximum.at(best, self.of[rows], self.similarity[rows])
-        return best[test]
+def _fold_sets(
+    corpus: Corpus, folds: int | None, by: By | None, seed: int, said: list[str]
+) -> dict[str, tuple[str, Rows]]:
+    """Return the folds to make tables of: those stored, or drawn by image and, where they are known, by specimen."""
+    if folds is None and by is None and "fold" in corpus.table:
+        fold = pd.to_numeric(corpus.table["fold"], errors="coerce").fillna(-1).to_numpy().astype(np.intp)
+        if len(np.unique(fold[fold >= 0])) > 1:
+            return {"table1": ("stored folds", fold)}
+    if len(corpus) < 2:
+        return {}
+    ways: list[By] = [by] if by is not None else ["image"] if corpus.groups is None else ["image", "specimen"]
+    sets = {}
+    for name, way in zip(("table1", "table1_by_specimen"), ways, strict=False):
+        if way == "specimen" and corpus.groups is not None and len(np.unique(corpus.groups.astype(str))) < 2:
+            said.append("all images are of one specimen: no folds by specimen")
+            continue
+        split = split_corpus(corpus, "kfold", folds=folds or FOLDS, by=way, seed=seed)
+        fold = split.table["fold"].to_numpy().astype(np.intp)
+        facts = split.splits[-1]
+        said += [line for line in facts["warnings"] if not line.startswith("split by image:") and line not in said]
+        sets[name] = (f"{facts['folds']} folds drawn by {way}, seed {seed}", fold)
+    return sets
 
 
 def _comparisons(corpus: Corpus) -> Iterator[tuple[str, Rows, Rows]]:
@@ -141,11 +192,11 @@ def _comparisons(corpus: Corpus) -> Iterator[tuple[str, Rows, Rows]]:
 
 
 def _leakage(
-    corpus: Corpus, likeness: _Likeness, train: Rows, test: Rows, neighbours: int, confirmed_at: float
+    corpus: Corpus, likeness: Likeness, train: Rows, test: Rows, neighbours: int, confirmed_at: float
 ) -> dict[str, Any]:
     """Count the judged images that stand, themselves or as their likes, on the side that is learnt from."""
     content = corpus.table["sha256"].astype(str).to_numpy(dtype=object)
-    best = likeness.best(train, test, neighbours, len(corpus))
+    best = likeness.best(train, test, neighbours)
     repeated = np.isin(content[test].astype(str), content[train].astype(str))
     near = best >= confirmed_at
     groups = corpus.groups
@@ -161,7 +212,10 @@ def _leakage(
         "specimens_shared": shared,
         "candidates": int((best >= 0).sum()),
         "near_duplicates": int(near.sum()),
-        "share_at": {f"{limit:.2f}": float((best >= limit).mean()) if len(best) else 0.0 for limit in THRESHOLDS},
+        "share_at": {
+            f"{limit:.2f}": int(count) / max(1, len(best))
+            for limit, count in zip(THRESHOLDS, confirmed_counts(best), strict=True)
+        },
     }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sorby.corpus import Corpus, audit, build
-from sorby.errors import InputError
+from sorby.corpus.leakage_table import THRESHOLDS
+from sorby.errors import InputError, Quarantined
 from sorby.workflow.archives import build_archive_corpus
 from sorby.workflow.data import open_data
+from sorby.workflow.embedding_audit import embedding_neighbours
 from sorby.workflow.scales import state_scales
 
 
@@ -97,6 +99,13 @@ def audit_corpus(
     *,
     hamming: int = 10,
     ssim: float | None = 0.8,
+    neighbours: int = 10,
+    thresholds: tuple[float, ...] = THRESHOLDS,
+    folds: int | None = None,
+    by: Literal["image", "specimen"] | None = None,
+    embedding: bool = True,
+    seed: int = 0,
+    out: Path | str | None = None,
     label: str | None = None,
     group: str | None = None,
     image: str | None = None,
@@ -106,25 +115,45 @@ def audit_corpus(
     Parameters
     ----------
     data : Corpus, or path of a corpus, a table or a folder with one folder a class
-    hamming, ssim
-        Bounds of a near-duplicate, see `sorby.corpus.audit`.
+    hamming, ssim, neighbours, thresholds, folds, by, seed
+        See `sorby.corpus.audit`.
+    embedding : bool
+        Whether near-duplicates by the packaged network's features are counted beside.
+    out : path, optional
+        Folder for ``audit.html`` and ``audit.json``.
     label, group, image : str, optional
         Columns of a table.
 
     Returns
     -------
     dict
-        What `sorby.corpus.audit` returns, and ``quarantined``; ``warnings`` also holds what opening the data said.
+        What `sorby.corpus.audit` returns, ``quarantined`` and ``report`` (None without *out*); ``warnings`` also holds
+        what opening the data said.
 
     Raises
     ------
     InputError
-        Nothing usable there.
+        Nothing usable there, or *out* cannot be written.
     """
     opened = open_data(data, label=label, group=group, image=image, min_classes=1)
-    found = audit(opened.corpus, hamming=hamming, ssim=ssim)
-    return {
+    corpus = opened.corpus
+    unreadable: list[Quarantined] = []
+    neighboured = None
+    if embedding and len(corpus.usable()) > 1:
+        neighboured, unreadable = embedding_neighbours(corpus.usable(), seed=seed)
+    found = audit(
+        corpus, hamming=hamming, ssim=ssim, neighbours=neighbours, thresholds=thresholds, folds=folds, by=by,
+        seed=seed, embedding=neighboured,
+    )  # fmt: skip
+    result = {
         **found,
         "warnings": [*opened.warnings, *found["warnings"]],
-        "quarantined": [entry.as_dict() for entry in opened.quarantined],
+        "quarantined": [entry.as_dict() for entry in (*opened.quarantined, *unreadable)],
+        "report": None,
     }
+    if out is not None:
+        from sorby.workflow.leakage_report import write_leakage_report  # pages are slow to load
+
+        name = f"corpus of {len(corpus)} rows" if isinstance(data, Corpus) else Path(data).name
+        result["report"] = str(write_leakage_report(Path(out), result, corpus.usable(), name, seed))
+    return result
