@@ -9,6 +9,7 @@ from sorby.corpus.archive.matching import match_names
 from sorby.corpus.archive.report_fields import Component, Report, parse_report
 from sorby.corpus.archive.report_text import PageReader, ReportText, read_report_text
 from sorby.corpus.archive.rules import UNKNOWN, ArchiveRules, load_rules
+from sorby.corpus.archive.selection import certain_matches, without_uncertain
 
 __all__ = [
     "UNKNOWN",
@@ -22,6 +23,7 @@ __all__ = [
     "Report",
     "ReportText",
     "build_archive",
+    "certain_matches",
     "check_digit",
     "components_of",
     "components_of_corpus",
@@ -34,5 +36,6 @@ __all__ = [
     "read_report_text",
     "read_reports",
     "review_table",
+    "without_uncertain",
     "write_review",
 ]

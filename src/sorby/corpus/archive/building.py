@@ -195,6 +195,10 @@ def build_archive(
     table = _scaled(table, names, read_bars, root)
     conflicts = _conflicts(table, components)
     corpus = Corpus(table, root, (f"built from {len(images)} images and {len(reports)} reports",))
+    astray = table[table["review_confirms"] & (table["match"] != "exact")]
+    if len(astray):
+        first = f"{astray['path'].iloc[0]}: {astray['match_reason'].iloc[0]}"
+        warnings.append(f"{len(astray)} corrected FOANs lead to no report for certain, e.g. {first}")
     built = Built(corpus, quarantined, [*warnings, *corrections.warnings])
     settle(built, min_classes)
     doubtful = _doubtful(built.corpus.table, rules)
@@ -237,8 +241,10 @@ def _columns(
         "fracture_subtype": chosen["fracture_subtype"],
         "match": matches["match"],
         "match_similarity": matches["match_similarity"],
-        # A FOAN that a person gave is as sure as it gets.
-        "match_confidence": matches["match_confidence"].where(corrected["correct_foan"].isna() | ~matched, 1.0),
+        # A FOAN that a person gave and a report has is as sure as it gets.
+        "match_confidence": matches["match_confidence"].where(
+            corrected["correct_foan"].isna() | (matches["match"] != "exact"), 1.0
+        ),
         "match_reason": matches["reason"],
         "match_candidates": matches["candidates"],
         "foan_read": names["foan"],
@@ -318,8 +324,9 @@ def _doubtful(table: pd.DataFrame, rules: ArchiveRules) -> pd.DataFrame:
     if "scale_disagreements" in table:
         scale_doubts = scale_doubts.fillna(table["scale_disagreements"])
     scale = scale_doubts.notna()
-    # What a person has settled needs no second look.
-    asked = (not_exact | contradicted | unsure | scale) & ~(table["review_confirms"] & ~contradicted)
+    # What a person has settled needs no second look; a FOAN that no report has settles nothing.
+    settled = table["review_confirms"] & ~not_exact & ~contradicted
+    asked = (not_exact | contradicted | unsure | scale) & ~settled
     shown = table[asked & ~exclusion.str.startswith("excluded in review")]
     why = shown["match_reason"].astype(str).where(~contradicted, exclusion)
     why = why.where(~scale, why + "; scale: " + scale_doubts.loc[shown.index].fillna("").astype(str))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from functools import cached_property
 from itertools import product
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sorby.corpus.archive.check_digits import CheckMethod, is_consistent
-from sorby.corpus.archive.patterns import compile_pattern
+from sorby.corpus.archive.patterns import compile_pattern, compiled
 
 _MOST_READINGS = 256
 # What people and text recognition take for one another; the digit first.
@@ -61,10 +59,6 @@ class FoanGrammar(BaseModel):
         compile_pattern(self.pattern, needs=needs)
         return self
 
-    @cached_property
-    def _compiled(self) -> re.Pattern[str]:
-        return compile_pattern(self.pattern)
-
     def normalise(self, text: str | None) -> str | None:
         """Return a FOAN without separators in upper case, or None where nothing is left."""
         if text is None:
@@ -73,7 +67,7 @@ class FoanGrammar(BaseModel):
 
     def is_whole(self, foan: str | None) -> bool:
         """Whether a normalised FOAN obeys grammar and check digit."""
-        found = None if foan is None else self._compiled.fullmatch(foan)
+        found = None if foan is None else compiled(self.pattern).fullmatch(foan)
         if found is None:
             return False
         if self.check.method == "none":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from functools import cache
 
 MOST_PATTERN = 1000
 """Characters that a pattern may have."""
@@ -37,18 +38,24 @@ def compile_pattern(text: str, *, needs: Collection[str] = (), knows: Collection
     if len(text) > MOST_PATTERN:
         raise ValueError(f"a pattern of {len(text)} characters; {MOST_PATTERN} are allowed")
     try:
-        compiled = re.compile(text, re.IGNORECASE)
+        pattern = re.compile(text, re.IGNORECASE)
     except re.error as error:
         raise ValueError(f"not a regular expression: {error} in {text!r}") from None
     if _explodes(text):
         raise ValueError(f"a repeat within a repeat, which may take for ever: {text!r}; bound one, e.g. {{1,20}}")
-    missing = sorted(set(needs) - set(compiled.groupindex))
+    missing = sorted(set(needs) - set(pattern.groupindex))
     if missing:
         raise ValueError(f"no named group (?P<{missing[0]}>...) in {text!r}")
-    strange = sorted(set(compiled.groupindex) - set(knows)) if knows is not None else []
+    strange = sorted(set(pattern.groupindex) - set(knows)) if knows is not None else []
     if strange:
         raise ValueError(f"named group {strange[0]!r} means nothing here; known: {', '.join(sorted(knows or ()))}")
-    return compiled
+    return pattern
+
+
+@cache
+def compiled(text: str) -> re.Pattern[str]:
+    """Return a pattern that was checked before, compiled once."""
+    return compile_pattern(text)
 
 
 def _explodes(text: str) -> bool:

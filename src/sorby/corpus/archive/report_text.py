@@ -130,7 +130,10 @@ def read_report_text(
         Empty, damaged, encrypted, without pages or without any text; and `MissingPartError` where a scan comes up and
         text recognition is not installed. One line, naming the file.
     """
-    places = [] if cache is None else [cache / f"{_key(path, rules, name)}.json" for name in ("", engine)]
+    places: list[Path] = []
+    if cache is not None:
+        content = sha256_file(path)
+        places = [cache / f"{_key(content, rules, name)}.json" for name in ("", engine)]
     for place in places:
         if (stored := _stored(place)) is not None:
             return stored
@@ -246,8 +249,8 @@ def _letters(text: str) -> int:
     return sum(character.isalnum() for character in text)
 
 
-def _key(path: Path, rules: PageRules, engine: str) -> str:
-    said = f"{_FORMAT} {sha256_file(path)} {rules.model_dump_json()} {engine}"
+def _key(content: str, rules: PageRules, engine: str) -> str:
+    said = f"{_FORMAT} {content} {rules.model_dump_json()} {engine}"
     return hashlib.sha256(said.encode()).hexdigest()
 
 

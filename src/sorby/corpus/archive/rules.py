@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from functools import cached_property
 from pathlib import Path
 from re import Pattern
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sorby.corpus.archive.foan import FoanGrammar
-from sorby.corpus.archive.patterns import compile_pattern
+from sorby.corpus.archive.patterns import compile_pattern, compiled
 from sorby.errors import InputError
 from sorby.recipe_files import read_recipe
 
@@ -56,10 +55,10 @@ class FileNamePattern(_Section):
             )
         return self
 
-    @cached_property
+    @property
     def compiled(self) -> Pattern[str]:
         """The pattern, compiled."""
-        return compile_pattern(self.pattern)
+        return compiled(self.pattern)
 
 
 class ReportPatterns(_Section):
@@ -122,11 +121,11 @@ class ReportPatterns(_Section):
             raise ValueError("two loads in N, the lower one first")
         return bounds
 
-    @cached_property
+    @property
     def compiled(self) -> dict[str, list[Pattern[str]]]:
         """Every list of patterns, compiled, by field."""
         names = ("foan", "serial", "fracture_load", "fracture_type", "fracture_subtype", "rows")
-        return {name: [compile_pattern(pattern) for pattern in getattr(self, name)] for name in names}
+        return {name: [compiled(pattern) for pattern in getattr(self, name)] for name in names}
 
 
 class PageRules(_Section):
