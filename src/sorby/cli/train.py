@@ -53,8 +53,37 @@ def _show_crossval(result: dict[str, Any]) -> str:
         spread = f"sd {_percent(entry['sd'])}  ({_interval(entry['ci95'])} over {result['folds']} folds)"
         lines.append(f"{title}  {_percent(entry['mean'])}  {spread}")
     kept = "specimens kept whole" if result["grouped"] else "split by image"
-    lines += [f"n         {result['n']} images, {kept}", *_warnings(result)]
+    lines += [f"n         {result['n']} images, {kept}", *_inflated(result), *_matched(result), *_warnings(result)]
     return "\n".join([*lines, f"report    {result['report']}", f"{result['seconds']:.1f} s"])
+
+
+def _inflated(result: dict[str, Any]) -> list[str]:
+    """Say by how much a split by image flatters; of the two figures the one by specimen counts."""
+    told = result["inflation"]
+    if told is None:
+        return []
+    lines = [f"inflation of a split by image, {told['model']}, {told['repeats']} x {told['folds']} folds:"]
+    for name, title in (("macro_f1", "macro-F1"), ("accuracy", "accuracy")):
+        entry = told[name]
+        bounds = entry["ci95"]
+        sure = "no interval" if bounds is None else f"95 % CI {100 * bounds[0]:+.2f} to {100 * bounds[1]:+.2f}"
+        lines.append(
+            f"  {title}  {_percent(entry['specimen_level'])} by specimen, {_percent(entry['image_level'])} by image:"
+            f" {100 * entry['difference']:+.2f} points  ({sure})"
+        )
+    if not result["grouped"]:
+        lines.append("  the figures above are by image, as asked; of new specimens expect those by specimen")
+    return lines
+
+
+def _matched(result: dict[str, Any]) -> list[str]:
+    """Say what the metrics are without images whose report was not matched exactly."""
+    told = result["without_fuzzy"]
+    if told is None or "accuracy" not in told:
+        return []
+    out = ", ".join(f"{count} {match}" for match, count in told["left_out"].items()) or "none left out"
+    accuracy, f1 = _percent(told["accuracy"]["value"]), _percent(told["macro_f1"]["value"])
+    return [f"exactly matched images only: accuracy {accuracy}, macro-F1 {f1}, n = {told['n']} ({out})"]
 
 
 @click.command()
@@ -89,6 +118,9 @@ def train(
 @click.argument("data", type=click.Path(path_type=Path))
 @out_option("Run folder; must not hold a finished run. An interrupted run there is resumed.")
 @click.option("--folds", type=click.IntRange(2, 100), help="Overrides the recipe's number of folds.")
+@click.option(
+    "--inflation/--no-inflation", default=True, help="Compare folds by image and by specimen, where they are known."
+)
 @recipe_options
 @column_options
 @device_option
@@ -97,6 +129,7 @@ def crossval(
     data: Path,
     out: Path,
     folds: int | None,
+    inflation: bool,
     recipe: str | None,
     settings: tuple[str, ...],
     seed: int | None,
@@ -115,5 +148,6 @@ def crossval(
         click.echo(f"fold {fold}: accuracy {_percent(accuracy)}", err=True)
 
     return training.crossval(
-        data, out, chosen, folds=folds, device=device, label=label, group=group, image=image, on_fold=tell
-    )
+        data, out, chosen, folds=folds, device=device, label=label, group=group, image=image, inflation=inflation,
+        on_fold=tell,
+    )  # fmt: skip

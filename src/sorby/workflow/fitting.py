@@ -114,6 +114,11 @@ class FrozenTrainer:
         self._features, self._widths = np.concatenate(parts, axis=1), [part.shape[1] for part in parts]
         return extracted.kept, extracted.quarantined
 
+    @property
+    def features(self) -> npt.NDArray[np.float32]:
+        """Features of the plan's rows, shape (n, D)."""
+        return self._features
+
     def keep(self, plan: Plan, kept: Rows) -> None:
         """Go on with the readable rows only."""
         self.plan, self._features = plan, self._features[kept]

@@ -21,6 +21,8 @@ from sorby.workflow.assessment import Assessment, assess, verdict_table
 from sorby.workflow.bundling import describe, write_bundle
 from sorby.workflow.data import open_data
 from sorby.workflow.fitting import FinetuneTrainer, Fit, FrozenTrainer, Rows, make_trainer
+from sorby.workflow.leakage_inflation import inflation_of
+from sorby.workflow.match_sensitivity import without_fuzzy
 from sorby.workflow.planning import Plan, make_plan
 from sorby.workflow.runs import noting, refuse_finished, write_run
 
@@ -223,6 +225,7 @@ def crossval(
     group: str | None = None,
     image: str | None = None,
     report: bool = True,
+    inflation: bool = True,
     on_fold: Callable[[int, float], None] | None = None,
 ) -> dict[str, Any]:
     """Cross-validate: every image is tested once by a classifier that has not seen its specimen.
@@ -233,6 +236,9 @@ def crossval(
         As for `train`.
     folds : int, optional
         Overrides ``split.folds``.
+    inflation : bool
+        Whether, where specimens are known, image-level and specimen-level folds are compared, see
+        `sorby.workflow.leakage_inflation`.
     on_fold : callable, optional
         Called with fold number and accuracy as each fold ends.
 
@@ -240,7 +246,9 @@ def crossval(
     -------
     dict
         ``accuracy``, ``macro_f1`` ... (``mean``, ``sd``, ``ci95`` over folds by t), ``pooled`` metrics with
-        intervals by specimen, ``folds``, ``grouped``.
+        intervals by specimen, ``folds``, ``grouped``; ``inflation`` (``macro_f1``, ``accuracy``: ``image_level``,
+        ``specimen_level``, ``difference``, ``ci95``; None where specimens are unknown or have one image each);
+        ``without_fuzzy`` (metrics of the images whose report was matched exactly; None where the corpus does not say).
     """
     started = time.perf_counter()
     recipe, out = recipe or Recipe(), Path(out)
@@ -271,6 +279,8 @@ def crossval(
             on_fold(k, per_fold[-1]["accuracy"])
     pooled = _pooled(parts, plan, recipe)
     over_folds = {name: t_interval([row[name] for row in per_fold]) for name in FOLD_METRICS}
+    told = inflation_of(trainer, plan, recipe, n_folds, device) if inflation else None
+    exactly = without_fuzzy(parts, plan, recipe.seed)
     plan = replace(plan, corpus=plan.corpus.with_folds(fold, describe=f"{n_folds}-fold"))
     facts = {
         "kind": "crossval",
@@ -278,6 +288,8 @@ def crossval(
         "over_folds": {name: entry.as_dict() for name, entry in over_folds.items()},
         "test": pooled.as_dict(),
         "fits": histories,
+        "inflation": told,
+        "without_fuzzy": exactly,
         "preprocessing": plan.preprocessing.model_dump(mode="json"),
         "warnings": ready.warnings,
         "quarantined": [entry.as_dict() for entry in ready.quarantined],
@@ -294,6 +306,8 @@ def crossval(
         "referred": pooled.referred,
         "folds": n_folds,
         "grouped": plan.grouped,
+        "inflation": told,
+        "without_fuzzy": exactly,
         "n": len(plan.labels),
         "seconds": time.perf_counter() - started,
         "report": path,
