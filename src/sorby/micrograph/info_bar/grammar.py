@@ -69,7 +69,8 @@ RULES: tuple[Rule, ...] = (
     _rule("field_width_um", r"\b(?:HFW|FOV|VFW|field(?: width)?|Bildbreite|Sichtfeld)(?![A-Za-z])[^\d]{0,4}"
           rf"{_NUMBER}\s?(?P<unit>[^\W\d_]{{1,4}}|µ\w{{1,2}})", 0.95),
     _rule("voltage_kv", rf"(?<![\d.,]){_NUMBER}\s?kV", 1.0),
-    _rule("working_distance_mm", rf"\b(?:WD|AA|Arbeitsabstand)(?![A-Za-z])[^\d]{{0,4}}{_NUMBER}\s?(?:mm|rnm|mrn)\b", 1.0),
+    _rule("working_distance_mm", rf"\b(?:WD|AA|Arbeitsabstand)(?![A-Za-z])[^\d]{{0,4}}"
+          rf"{_NUMBER}\s?(?:mm|rnm|mrn)\b", 1.0),
     _rule("working_distance_mm", rf"kV[\s,;|]+{_NUMBER}\s?(?:mm|rnm|mrn)\b", 0.9),
     _rule("detector", r"\b(?:det(?:ector|ektor)?|signal(?: A)?)\b\s?[:=]?\s*(?P<word>[A-Z][A-Za-z0-9()+-]{1,10})",
           0.95),
