@@ -139,7 +139,7 @@ def _piece(specimen: FractureSpecimen, rng: np.random.Generator, magnification: 
     """Choose a fragment; one without the origin is looked at from afar only."""
     whole = [fragment for fragment in specimen.fragments if fragment.has_origin]
     others = [fragment for fragment in specimen.fragments if not fragment.has_origin]
-    if others and magnification <= 250 and rng.random() < 0.15:
+    if others and magnification <= 250 and rng.random() < 0.1:
         return others[0]
     return whole[int(rng.random() < 0.35) % len(whole)]
 

@@ -360,7 +360,7 @@ def _draw_flaw(rng: np.random.Generator, subtype: str, label: Label, difficulty:
     # Green-body cracks are the largest flaws, machining the smallest, so mirrors differ too; broadly enough to overlap.
     median = {"green_body": 440.0, "hard_machining": 670.0, "material": 560.0}[label]
     stress = float(np.clip(weibull_stress_mpa(rng, median, 8.0), 300.0, 900.0))
-    at_surface = label == "hard_machining" or (label == "green_body" and rng.random() < 0.35)
+    at_surface = label == "hard_machining" or (label == "green_body" and rng.random() < 0.25)
     size = flaw_depth_um(stress, at_surface=at_surface)
     deepest = {"green_body": 900.0, "hard_machining": 0.0, "material": 700.0}[label]
     # A flaw in the volume keeps a ligament to the surface; log-uniform, because the stress falls with depth.
@@ -399,7 +399,7 @@ def _draw_appearance(rng: np.random.Generator, label: Label, difficulty: float) 
         light=float(rng.uniform(0.0, 2 * np.pi)),
         noise=about(0.03, 0.5),
         smear=float(rng.uniform(0.0, 0.75) * min(spread, 1.0)),
-        spot_px=about(0.55, 0.45),
+        spot_px=about(0.45, 0.45),
         shading=(float(rng.normal(0.0, 0.07 * spread)), float(rng.normal(0.0, 0.07 * spread))),
         edge=about(1.0, 0.35),
         roughness=about(1.0, 0.22),
@@ -416,7 +416,7 @@ def _draw_appearance(rng: np.random.Generator, label: Label, difficulty: float) 
         carbon=float(min(0.3, rng.beta(0.4, 9.0))),
         metal=float(min(0.12, rng.beta(0.3, 20.0))),
         charging=float(max(0.0, rng.normal(-0.2, 0.5))) * min(spread, 1.0),
-        turns=int(rng.choice(4, p=(0.7, 0.1, 0.1, 0.1))),
+        turns=int(rng.choice(4, p=(0.85, 0.05, 0.05, 0.05))),
     )
 
 
