@@ -35,17 +35,19 @@ def match_confidence(confidence: npt.ArrayLike, kinds: Sequence[str], limit: flo
     edges = np.linspace(0, 1, _BINS + 1)
     with style():
         figure, axes = new_figure(6.4, 2.8)
-        below = np.zeros(_BINS)
-        for kind, colour in _COLOURS.items():
+        present = [kind for kind in _COLOURS if (of == kind).any()]
+        width = 0.9 / _BINS / max(len(present), 1)
+        most = 0
+        for place, kind in enumerate(present):
             counts = np.histogram(values[of == kind], bins=edges)[0]
-            if not counts.any():
-                continue
-            axes.bar(edges[:-1], counts, width=0.9 / _BINS, bottom=below, align="edge", color=colour, label=kind)
-            below += counts
+            left = edges[:-1] + place * width
+            axes.bar(left, counts, width=width, align="edge", color=_COLOURS[kind], label=kind)
+            most = max(most, int(counts.max()))
         axes.axvline(limit, color=MUTED, linestyle=":", linewidth=1.2)
         axes.set_yscale("symlog", linthresh=10)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_xlim(0, 1)
-        axes.set_ylim(0, max(10.0, float(below.max()) * 1.3))
+        axes.set_ylim(0, max(10.0, most * 1.3))
         axes.set_xlabel("confidence of the match")
         axes.set_ylabel("images")
         axes.legend(loc="upper left")

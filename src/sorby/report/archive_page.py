@@ -132,10 +132,12 @@ def _cards(counts: Mapping[str, int]) -> list[dict[str, str]]:
 
 
 def _shots(facts: ArchiveFacts) -> list[ReviewShot]:
-    """Return thumbnails of what is to be reviewed; those whose FOAN was read and not found first."""
+    """Return thumbnails of what is to be reviewed, one of each series; ties and fuzzy matches first."""
     review = facts.review
     order = pd.Categorical(review["match"], ["tie", "fuzzy", "exact", "unmatched"], ordered=True)
-    ranked = review.assign(_order=order).sort_values(["_order", "match_confidence"], kind="stable").head(_SHOTS)
+    series = review["foan_read"].fillna(review["image"]).astype(str) + review["serial_read"].fillna("").astype(str)
+    ranked = review.assign(_order=order, _series=series)
+    ranked = ranked.sort_values(["_order", "match_confidence"], kind="stable").drop_duplicates("_series").head(_SHOTS)
     return [
         ReviewShot(_thumbnail(facts.root / str(row["image"])), {str(key): value for key, value in row.items()})
         for row in ranked.to_dict("records")

@@ -26,6 +26,7 @@ from sorby.corpus.archive import (
 from sorby.errors import InputError
 from sorby.files import atomic_write, write_text
 from sorby.micrograph.text_reading import TextReader, open_reader
+from sorby.report.wording import count
 from sorby.workflow.bar_readings import bar_reader
 
 _RULES = "rules.yaml"
@@ -145,14 +146,15 @@ def _write(found: BuiltArchive, rules: ArchiveRules, out: Path, n_reports: int, 
 def _warnings(found: BuiltArchive, classes: dict[str, int]) -> list[str]:
     lines = list(found.built.warnings)
     if found.conflicts:
-        lines.append(f"{len(found.conflicts)} specimens have two causes and take no part, e.g. {found.conflicts[0]}")
+        conflicting = count(len(found.conflicts), "contradiction")
+        lines.append(f"{conflicting} over the cause; the images take no part, e.g. {found.conflicts[0]}")
     if found.without_images:
-        lines.append(f"{len(found.without_images)} FOANs of reports have no images, e.g. {found.without_images[0]}")
+        lines.append(f"no images for {count(len(found.without_images), 'FOAN')}, e.g. {found.without_images[0]}")
     if found.report_problems:
-        lines.append(f"{len(found.report_problems)} doubts about reports, e.g. {found.report_problems[0]}")
+        lines.append(f"{count(len(found.report_problems), 'doubt')} about reports, e.g. {found.report_problems[0]}")
     contradicted = int(found.built.corpus.table["magnification_conflict"].notna().sum())
     if contradicted:
-        lines.append(f"{contradicted} images have contradicting magnifications; see the review table")
+        lines.append(f"contradicting magnifications of {count(contradicted, 'image')}; see the review table")
     if len(classes) == 1:
         lines.append(f"only one class, {next(iter(classes))!r}: a classifier needs two")
     return lines
