@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -39,6 +39,8 @@ Features = npt.NDArray[np.float32]
 class HeadOnStages(nn.Module):
     """The frozen regime as one graph: uint8 images to class scores and pooled stage features.
 
+    Scores are NaN where the head reads the magnification too: it is given to the head outside of the graph.
+
     Parameters
     ----------
     networks : sequence of StageFeatures
@@ -59,6 +61,8 @@ class HeadOnStages(nn.Module):
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores (N, C) and features (N, D)."""
         pooled = torch.cat([network(images) for network in self.networks], dim=1)
+        if self.head.spec.magnification is not None:  # which the images alone do not tell
+            return (pooled[:, :1] * torch.nan).expand(-1, len(self.head.spec.classes)), pooled
         return self.head(pooled), pooled
 
 
@@ -71,11 +75,16 @@ class ScoresOnly(nn.Module):
     stage : str, optional
         Logarithms of the probabilities of one stage (``subtype``, or the sizes of the subtype of that name) in
         place of the class scores.
+    magnification : float, optional
+        Of all images, where the head reads it; the mean of the taught ones where absent.
     """
 
-    def __init__(self, graph: HeadOnStages | ClassifierNetwork, stage: str | None = None) -> None:
+    def __init__(
+        self, graph: HeadOnStages | ClassifierNetwork, stage: str | None = None, magnification: float | None = None
+    ) -> None:
         super().__init__()
         self.graph, self.stage = graph, stage
+        self.magnification = torch.nan if magnification is None else magnification
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return scores (N, C)."""
@@ -84,9 +93,17 @@ class ScoresOnly(nn.Module):
         else:
             pooled = self.graph.embed(images)
         head = self.graph.head
+        if head.spec.magnification is not None:
+            pooled = torch.cat([pooled, pooled.new_full((len(pooled), 1), self.magnification)], dim=1)
         if self.stage is None:
             return cast(torch.Tensor, head(pooled))
         return head.composition.stages(head.readout(pooled))[self.stage].clamp_min(1e-9).log()
+
+
+def with_magnification(features: Features, magnification: npt.NDArray[np.float64]) -> Features:
+    """Return features (N, D) with the magnification (N,) as last column; what is not above 0 is unknown."""
+    known = np.where(magnification > 0, magnification, np.nan).astype(np.float32)
+    return np.concatenate([features, known[:, None]], axis=1)
 
 
 def short_hashes(hashes: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -166,6 +183,7 @@ class _Job:
 
     path: Path
     pixel_size_um: float | None = None  # as given, then as read
+    magnification: float | None = None  # the same
     scale_source: str = "none"
     notes: tuple[str, ...] = ()
 
@@ -274,11 +292,42 @@ class Classifier:
             self._made_for = asked
         return self._runtime
 
-    def judge_features(self, features: Features, pixel_size_um: npt.NDArray[np.float64] | None = None) -> Verdicts:
-        """Return verdicts from features (N, D) that this classifier's graph has computed."""
+    @property
+    def reads_magnification(self) -> bool:
+        """Whether the head reads the magnification beside the features."""
+        return self.head.spec.magnification is not None
+
+    def head_input(self, features: Features, magnification: npt.NDArray[np.float64] | None) -> Features:
+        """Return what the head reads: the features, and as last column the magnification where it reads that."""
+        if not self.reads_magnification:
+            return features
+        known = np.full(len(features), np.nan) if magnification is None else magnification
+        return with_magnification(features, known)
+
+    def judge_features(
+        self,
+        features: Features,
+        pixel_size_um: npt.NDArray[np.float64] | None = None,
+        magnification: npt.NDArray[np.float64] | None = None,
+    ) -> Verdicts:
+        """Return verdicts from features (N, D) that this classifier's graph has computed.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (N, D)
+        pixel_size_um, magnification : ndarray, shape (N,), optional
+            NaN where unknown. An image without magnification is referred where the head reads it.
+        """
         sizes = np.full(len(features), np.nan) if pixel_size_um is None else pixel_size_um
-        fold_logits = None if self.fold_heads is None else np.stack([h.scores(features) for h in self.fold_heads])
-        return self.judge.judge(self.head.scores(features), fold_logits, features, sizes)
+        read = self.head_input(features, magnification)
+        fold_logits = None if self.fold_heads is None else np.stack([h.scores(read) for h in self.fold_heads])
+        found = self.judge.judge(self.head.scores(read), fold_logits, features, sizes)
+        if self.reads_magnification:
+            unknown = ~np.isfinite(read[:, -1])
+            reasons = [(*codes, "magnification-unknown") if unknown[k] else codes
+                       for k, codes in enumerate(found.reasons)]  # fmt: skip
+            found = replace(found, reasons=reasons)
+        return found
 
     def was_taught(self, hashes: Iterable[str]) -> npt.NDArray[np.bool_]:
         """Say for each image file, by its SHA-256, whether this classifier was made from it."""
@@ -291,6 +340,7 @@ class Classifier:
         device: Device = "auto",
         precision: Precision = "auto",
         pixel_size_um: float | Iterable[float | None] | None = None,
+        magnification: float | Iterable[float | None] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Verdict | Quarantined]:
         """Give a verdict on each image file, in order, in constant memory.
@@ -301,6 +351,8 @@ class Classifier:
             Consumed lazily.
         pixel_size_um : float or iterable of float or None, optional
             Scale of every image, or of each, overriding what the files say.
+        magnification : float or iterable of float or None, optional
+            The same for the magnification; it counts where the head reads it.
         progress : callable, optional
             Called with the number of images just finished.
 
@@ -314,11 +366,16 @@ class Classifier:
             micrograph = read(job.path, pixel_size_um=job.pixel_size_um)
             scale = micrograph.scale
             job.pixel_size_um, job.scale_source, job.notes = scale.pixel_size_um, scale.source, micrograph.notes
+            job.magnification = scale.magnification if job.magnification is None else job.magnification
             return self.preprocessing.prepare(micrograph)
 
         waiting: list[tuple[_Job, Features | SorbyError]] = []
         sizes = pixel_size_um if isinstance(pixel_size_um, Iterable) else repeat(pixel_size_um)
-        jobs = (_Job(Path(path), size) for path, size in zip(paths, sizes))  # noqa: B905 - sizes may be endless
+        powers = magnification if isinstance(magnification, Iterable) else repeat(magnification)
+        jobs = (
+            _Job(Path(path), size, power)
+            for path, size, power in zip(paths, sizes, powers)  # noqa: B905 - sizes and powers may be endless
+        )
         for job, outcome in stream(jobs, prepare, self.runtime(device, precision)):
             waiting.append((job, outcome if isinstance(outcome, SorbyError) else outcome[1]))
             if len(waiting) >= _VERDICTS_AT_ONCE:
@@ -336,7 +393,9 @@ class Classifier:
         if good:
             sizes = np.array([np.nan if job.pixel_size_um is None else job.pixel_size_um for job, _ in good])
             features = np.stack([outcome for _, outcome in good])
-            judged, asides = self.judge_features(features, sizes), Asides.of(self.head, features)
+            powers = np.array([np.nan if job.magnification is None else job.magnification for job, _ in good])
+            judged = self.judge_features(features, sizes, powers)
+            asides = Asides.of(self.head, self.head_input(features, powers))
             verdicts = (self._verdict(job, judged, asides, k) for k, (job, _) in enumerate(good))
         for job, outcome in waiting:
             yield Quarantined.from_error(job.path, outcome) if isinstance(outcome, SorbyError) else next(verdicts)
@@ -360,9 +419,9 @@ class Classifier:
 
     # -- looking inside -----------------------------------------------------------------------------------
 
-    def logits_module(self, stage: str | None = None) -> nn.Module:
+    def logits_module(self, stage: str | None = None, magnification: float | None = None) -> nn.Module:
         """Return a torch module from uint8 images (N, H, W, C) to scores (N, C), for attribution; see `ScoresOnly`."""
-        return ScoresOnly(self.graph, stage).eval()
+        return ScoresOnly(self.graph, stage, magnification).eval()
 
     def prepared(self, micrograph: Micrograph) -> Uint8Image:
         """Return the pixels (H, W, C) that the network sees of a micrograph."""

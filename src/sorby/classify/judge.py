@@ -35,6 +35,7 @@ REASONS = {
     "set-empty": "no class fits at the stated level",
     "set-other": "the one class in the set is not the most probable one",
     "scale-out-of-range": "the pixel size lies outside what the model was taught on",
+    "magnification-unknown": "the model reads the magnification and the image states none",
 }
 _SCALE_SLACK = 1.25  # pixel sizes up to this factor beyond the taught ones are accepted
 

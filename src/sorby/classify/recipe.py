@@ -158,6 +158,12 @@ class HeadSection(Section):
         Inverse regularisation strengths tried by inner cross-validation.
     folds : int
         Inner folds; they also give the cross-fitted scores that calibrate.
+    magnification : {"none", "log10", "z", "minmax", "raw"}
+        Whether a flat head on frozen features reads the image's magnification beside them, and as which number: its
+        logarithm, standardised, brought to 0..1 by the taught range, or as it is. The corpus states it in column
+        ``magnification``.
+    missing_magnification : {"error", "drop"}
+        What is done with images that state none: the training ends, or they are left out and counted.
     views : {1, 4, 8}
         Average the features over the image's flips (4) or flips and quarter turns (8): the verdict is then the
         same for a mirrored image, usually a little better, and 4 or 8 times slower.
@@ -172,6 +178,8 @@ class HeadSection(Section):
     distance_cost: float = Field(0.5, ge=0)
     table: dict[str, Any] | None = None
     c_grid: tuple[Annotated[float, Field(gt=0)], ...] = (1e-3, 1e-2, 3e-2, 1e-1, 1.0)
+    magnification: Literal["none", "log10", "z", "minmax", "raw"] = "none"
+    missing_magnification: Literal["error", "drop"] = "error"
     views: Literal[1, 4, 8] = 1
     folds: int = Field(5, ge=2, le=20)
 
@@ -324,6 +332,12 @@ class Recipe(Section):
             raise ValueError("head.kind=staged trains its stages apart and shares nothing; head.kind=multitask shares")
         if self.head.kind == "flat" and self.head.sharing == "cross-stitch":
             raise ValueError("head.sharing=cross-stitch needs two tasks; head.kind=flat has one")
+        if self.head.magnification != "none" and self.regime != "frozen":
+            raise ValueError("head.magnification reads frozen features; use regime=frozen")
+        if self.head.magnification != "none" and (
+            self.head.kind != "flat" or self.head.sharing not in ("auto", "none") or self.head.auxiliary != "none"
+        ):
+            raise ValueError("head.magnification needs head.kind=flat without head.sharing and head.auxiliary")
         if self.backbone.size_name and self.backbone.stages:
             raise ValueError("backbone.stages belong to one network; leave out backbone.size_name")
         if self.backbone.size_name and self.head.kind != "staged":

@@ -9,7 +9,7 @@ import numpy as np
 
 from sorby import provenance
 from sorby.bundle import Description, TrainingData, write
-from sorby.classify import KIND, Recipe
+from sorby.classify import KIND, Classifier, Recipe
 from sorby.evidence import CrossConformal
 from sorby.workflow.assessment import Assessment
 from sorby.workflow.fitting import Fit
@@ -64,7 +64,7 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
         metrics=assessment.overall(),
         licence="as the training images allow; state it with the bundle",
         provenance={**provenance.describe(recipe.seed), "recipe": recipe.model_dump(mode="json")},
-        limits=[*_STANDING_LIMITS, *_doubts(recipe), *judge.limits()],
+        limits=[*_STANDING_LIMITS, *_doubts(recipe), *_needs(classifier), *judge.limits()],
         notes=[*plan.decisions, *plan.warnings],
     )
 
@@ -77,6 +77,16 @@ def _doubts(recipe: Recipe) -> list[str]:
         "Labels were doubted in training only: probabilities, sets and novelty are calibrated on the labels as given,"
         " so a set covers the label that people like these would give, not the truth.",
         "Which labels were doubted follows from all folds together; the promise of the sets does not count that.",
+    ]
+
+
+def _needs(classifier: Classifier) -> list[str]:
+    """Say what verdicts need besides the image."""
+    if not classifier.reads_magnification:
+        return []
+    return [
+        "The head reads the magnification: images that state none are referred, and the bare graph gives features"
+        " but no scores (NaN).",
     ]
 
 

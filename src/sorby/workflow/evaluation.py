@@ -19,6 +19,7 @@ from sorby.progress import bar
 from sorby.workflow.assessment import OVERALL, assess, verdict_table
 from sorby.workflow.data import open_data
 from sorby.workflow.opening import open_classifier
+from sorby.workflow.planning import magnifications
 
 __all__ = ["OVERALL", "evaluate"]
 
@@ -123,7 +124,14 @@ def _judge(classifier: Classifier, corpus: Corpus, device: Device) -> tuple[list
     found: list[Verdict] = []
     quarantined: list[Quarantined] = []
     with bar("evaluating", len(corpus)) as advance:
-        outcomes = classifier.inspect(corpus.paths(), device=device, pixel_size_um=_sizes_um(corpus), progress=advance)
+        powers = [float(power) if np.isfinite(power) else None for power in magnifications(corpus)]
+        outcomes = classifier.inspect(
+            corpus.paths(),
+            device=device,
+            pixel_size_um=_sizes_um(corpus),
+            magnification=powers,
+            progress=advance,
+        )
         for k, outcome in enumerate(outcomes):
             if isinstance(outcome, Quarantined):
                 quarantined.append(outcome)

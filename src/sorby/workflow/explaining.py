@@ -53,6 +53,7 @@ def explain(
     *,
     method: Method = "auto",
     layer: str | None = None,
+    magnification: float | None = None,
 ) -> Attribution:
     """Return where the classifier looked.
 
@@ -70,13 +71,15 @@ def explain(
     layer : str, optional
         Where ``grad-cam`` reads: a layer of the network by its name (``blocks.10.norm1``, ``blocks.6``); the last
         convolution, or the input of the last block's attention, where absent.
+    magnification : float, optional
+        Of all the images, where the head reads it.
 
     Raises
     ------
     InputError
         The method does not go with the classifier, or there is no such layer.
     """
-    model, layers = classifier.logits_module(), stage_layers(classifier)
+    model, layers = classifier.logits_module(magnification=magnification), stage_layers(classifier)
     if method == "auto":
         method = "grad-cam" if layers is None or layer else "linear"
     if layer is not None and method != "grad-cam":
@@ -138,6 +141,7 @@ def write_overlays(
     *,
     method: Method = "auto",
     layer: str | None = None,
+    magnification: float | None = None,
 ) -> None:
     """Write a picture for each of a batch of micrographs.
 
@@ -148,10 +152,22 @@ def write_overlays(
     colormap : str
     method, layer
         See `explain`.
+    magnification : float, optional
+        Of every micrograph, in place of what the file says.
     """
     images = np.stack([classifier.prepared(micrograph) for micrograph, _, _ in jobs])
     targets = np.array([classifier.classes.index(label) for _, label, _ in jobs], np.intp)
-    maps = explain(classifier, images, targets, method=method, layer=layer).maps
+    if classifier.reads_magnification:  # which differs from image to image
+        powers = [magnification or micrograph.scale.magnification for micrograph, _, _ in jobs]
+        maps = np.concatenate(
+            [
+                explain(classifier, images[k : k + 1], targets[k : k + 1], method=method, layer=layer,
+                        magnification=power).maps
+                for k, power in enumerate(powers)
+            ]
+        )  # fmt: skip
+    else:
+        maps = explain(classifier, images, targets, method=method, layer=layer).maps
     for (micrograph, _, path), cam in zip(jobs, maps, strict=True):
         with atomic_write(path) as file:
             Image.fromarray(lay_over(classifier, micrograph, cam, colormap)).save(file, format="PNG")

@@ -21,7 +21,7 @@ from sorby.backbone.architecture import Backbone, StageFeatures, to_onnx
 from sorby.backbone.pipeline import prepared
 from sorby.backbone.runtime import Device, OpenVINORuntime, Runtime, TorchRuntime, resolve_device, run
 from sorby.classify import Classifier, Recipe, Verdicts
-from sorby.classify.classifier import HeadOnStages, short_hashes
+from sorby.classify.classifier import HeadOnStages, short_hashes, with_magnification
 from sorby.classify.cross_stitch import CrossStitched
 from sorby.classify.finetune import OnEpoch, Part
 from sorby.classify.heads import Head, HeadSpec, Targets, fit_head, spec_for
@@ -34,7 +34,7 @@ from sorby.corpus import splits
 from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.files import explained, sha256_bytes, write_json
 from sorby.progress import bar
-from sorby.workflow.planning import Plan
+from sorby.workflow.planning import Plan, magnifications
 from sorby.workflow.ratings import ratings_of
 
 Rows = npt.NDArray[np.intp]
@@ -130,7 +130,10 @@ class FrozenTrainer:
         plan, recipe = self.plan, self.recipe
         labels, groups = plan.labels[rows], _inner_groups(plan, rows)
         folds = splits.kfold(plan.names[rows], recipe.head.folds, groups=groups, seed=recipe.seed)
-        features, targets = self._features[rows], plan.targets.take(rows)
+        images, targets = self._features[rows], plan.targets.take(rows)
+        features = images
+        if recipe.head.magnification != "none":
+            features = with_magnification(images, magnifications(plan.corpus)[rows])
         spec = spec_for(
             recipe.head, plan.classes, inputs=features.shape[1], parts=plan.parts, lengths=plan.lengths, frozen=True
         )
@@ -147,7 +150,7 @@ class FrozenTrainer:
             lambda: ratings_of(plan.corpus.take(rows), plan.classes, recipe.labels.merge),
         )
         fitted = doubted.fitted
-        judge = cross_fitted_judge(fitted, features, labels, groups, recipe.verdict, _range_um(plan, rows))
+        judge = cross_fitted_judge(fitted, images, labels, groups, recipe.verdict, _range_um(plan, rows))
         graph = HeadOnStages([extractor.graph for extractor in self._extractors], fitted.head)
         classifier = Classifier(
             graph, "frozen", plan.classes, plan.preprocessing, fitted.fold_heads, judge, taught=_hashes(plan, rows)
@@ -171,7 +174,8 @@ class FrozenTrainer:
 
     def verdicts(self, fit: Fit, rows: Rows) -> Verdicts:
         """Return the verdicts of some rows."""
-        return fit.classifier.judge_features(self._features[rows], _pixel_sizes(self.plan, rows))
+        sizes, powers = _pixel_sizes(self.plan, rows), magnifications(self.plan.corpus)[rows]
+        return fit.classifier.judge_features(self._features[rows], sizes, powers)
 
 
 class FinetuneTrainer:

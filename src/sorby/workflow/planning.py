@@ -94,7 +94,7 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
         not named.
     """
     decisions: list[str] = []
-    usable = _taught_labels(corpus.usable(), recipe, decisions)
+    usable = _of_known_magnification(_taught_labels(corpus.usable(), recipe, decisions), recipe, decisions)
     classes = tuple(usable.classes)
     if len(classes) < 2:
         named = f"only {classes[0]!r}" if classes else "none"
@@ -161,6 +161,42 @@ def _taught_labels(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Corp
         decisions.append(f"classes with fewer than {section.min_count} images left out: {named}")
         corpus = corpus.take(~np.isin(corpus.labels.astype(str), list(scarce)))
     return corpus
+
+
+_NAMED = 3  # images that an error names
+
+
+def _of_known_magnification(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Corpus:
+    """Leave out images without a magnification where the head reads it, or refuse them, as the recipe asks.
+
+    Raises
+    ------
+    InputError
+        Images without are named.
+    """
+    if recipe.head.magnification == "none":
+        return corpus
+    known = np.isfinite(magnifications(corpus))
+    if known.all():
+        return corpus
+    if recipe.head.missing_magnification == "error" or not known.any():
+        paths = corpus.table["path"].to_numpy()[~known]
+        named = ", ".join(map(str, paths[:_NAMED])) + (" ..." if len(paths) > _NAMED else "")
+        raise InputError(
+            f"head.magnification={recipe.head.magnification}, but {len(paths)} of {len(known)} images state none:"
+            f" {named}",
+            "fill in column magnification, or --set head.missing_magnification=drop",
+        )
+    decisions.append(f"magnification: {int((~known).sum())} of {len(known)} images state none and are left out")
+    return corpus.take(known)
+
+
+def magnifications(corpus: Corpus) -> npt.NDArray[np.float64]:
+    """Return the magnification that the corpus states for each image, NaN where unknown, shape (n,)."""
+    if "magnification" not in corpus.table:
+        return np.full(len(corpus.table), np.nan)
+    stated = pd.to_numeric(corpus.table["magnification"], errors="coerce").to_numpy(np.float64)
+    return np.where(stated > 0, stated, np.nan)
 
 
 def _parts(corpus: Corpus) -> tuple[tuple[str, str], ...] | None:

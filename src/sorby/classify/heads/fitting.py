@@ -23,6 +23,7 @@ from sorby.classify.heads.logistic import (
     standardisation,
     weighted_loss,
 )
+from sorby.classify.heads.magnification import MagnificationReadout, train_readout
 from sorby.classify.heads.readout import LinearReadout
 from sorby.classify.heads.targets import Targets
 from sorby.classify.recipe import BalanceSection, HeadSection
@@ -120,6 +121,8 @@ def fit_head(
         if spec.kind in ("flat", "staged") and spec.sharing == "linear" and not spec.lengths:
             solver = _flat if spec.kind == "flat" else partial(_staged, parts=parts)
             heads, c, trials = solver(features, taught, spec, folds, section, balance, seed, pool)
+        elif spec.magnification is not None:
+            heads, c, trials = _with_magnification(features, taught, spec, folds, balance, seed)
         else:
             heads, c, trials = _by_gradient(
                 features, targets, taught, spec, folds, section, balance, seed, pool, length_alpha
@@ -206,6 +209,24 @@ def _write(head: Head, row: int, columns: slice, weight: Features, bias: Feature
     linear = cast(LinearReadout, head.readout).linear
     linear.weight[row : row + len(weight), columns] = torch.from_numpy(weight)
     linear.bias[row : row + len(bias)] = torch.from_numpy(bias)
+
+
+def _with_magnification(
+    features: Features, taught: Examples, spec: HeadSpec, folds: Labels, balance: BalanceSection, seed: int
+) -> Solved:
+    """Return the fold heads and, last, the head of everything: one setting, nothing chosen."""
+    taught = _weighted(taught, balance, seed)
+    of_example, n_folds = folds[taught.image], int(folds.max()) + 1
+    scores = np.empty((len(taught.label), len(spec.classes)))
+    heads = []
+    for k in range(n_folds + 1):  # the last leaves no fold out
+        head = Head(spec, seed)
+        train_readout(cast(MagnificationReadout, head.readout), features, taught.take(of_example != k), seed)
+        heads.append(head.eval())
+        if k < n_folds:
+            scores[of_example == k] = head.scores(features[taught.image[of_example == k]])
+    loss, accuracy = weighted_loss(scores, taught)
+    return heads, {}, {"class, by magnification": [{"c": 1.0, "log_loss": loss, "accuracy": accuracy}]}
 
 
 # -- heads with a loss of their own -----------------------------------------------------------------------

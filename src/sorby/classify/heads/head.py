@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from sorby.classify.heads.composition import ByLength, Flat, Ordinal, Staged
+from sorby.classify.heads.magnification import MagnificationReadout, Scaling
 from sorby.classify.heads.readout import CrossStitchReadout, LinearReadout, SharedReadout, TowersReadout
 from sorby.classify.heads.structure import CodeStructure, structure_of
 from sorby.classify.heads.targets import LENGTH_COLUMNS, TargetTensors
@@ -21,7 +22,7 @@ from sorby.errors import InputError
 Features = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Kind = Literal["flat", "staged", "multitask", "ordinal", "length"]
-Sharing = Literal["linear", "hard", "cross-stitch", "towers"]
+Sharing = Literal["linear", "hard", "cross-stitch", "towers", "magnification"]
 
 
 class HeadSpec(BaseModel):
@@ -36,9 +37,9 @@ class HeadSpec(BaseModel):
     parts : tuple of (str, str), optional
         Subtype and size of each class; of every kind but ``flat``.
     routing : {"hard", "soft"}
-    sharing : {"linear", "hard", "cross-stitch", "towers"}
+    sharing : {"linear", "hard", "cross-stitch", "towers", "magnification"}
         How the raw numbers are read off the features: at once, over a shared hidden layer, over two stitched ones,
-        or each half of the features for itself.
+        each half of the features for itself, or together with the magnification as last feature.
     hidden : int
         Width of the hidden layer where there is one.
     distance_cost : float
@@ -47,6 +48,8 @@ class HeadSpec(BaseModel):
         Needle lengths that the head predicts beside or for the class, see ``LENGTH_COLUMNS``.
     log_limits : nested tuple of float, optional
         Of ``length``, see `ByLength`.
+    magnification : {"log10", "z", "minmax", "raw"}, optional
+        As what the magnification is read, where it is; *inputs* then counts it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +64,7 @@ class HeadSpec(BaseModel):
     distance_cost: float = 0.5
     lengths: tuple[str, ...] = ()
     log_limits: tuple[tuple[tuple[float, float], ...], ...] | None = None
+    magnification: Scaling | None = None
 
     @property
     def structure(self) -> CodeStructure:
@@ -138,10 +142,13 @@ def spec_for(
         distance_cost=section.distance_cost,
         lengths=wanted,
         log_limits=limits,
+        magnification=None if section.magnification == "none" else section.magnification,
     )
 
 
 def _sharing(section: HeadSection, frozen: bool) -> Sharing:
+    if section.magnification != "none":
+        return "magnification"
     if not frozen:  # the network itself is what tasks share
         return "towers" if section.sharing == "cross-stitch" else "linear"
     if section.sharing == "auto":
@@ -178,7 +185,7 @@ class Head(nn.Module):
         self.spec = spec
         self.composition: Flat | Staged = _composition(spec)
         outputs = self.composition.width + len(spec.lengths)
-        self.readout: LinearReadout | SharedReadout | CrossStitchReadout | TowersReadout
+        self.readout: LinearReadout | SharedReadout | CrossStitchReadout | TowersReadout | MagnificationReadout
         if spec.sharing == "linear":
             self.readout = LinearReadout(spec.inputs, outputs)
         elif spec.sharing == "hard":
@@ -187,6 +194,8 @@ class Head(nn.Module):
             self.readout = CrossStitchReadout(
                 spec.inputs, spec.hidden, outputs, len(spec.structure.subtypes), generator
             )
+        elif spec.magnification is not None:
+            self.readout = MagnificationReadout(spec.inputs, outputs, spec.magnification, generator)
         else:
             self.readout = TowersReadout(spec.inputs, outputs, len(spec.structure.subtypes), generator)
         count = len(spec.lengths)
