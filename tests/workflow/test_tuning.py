@@ -72,7 +72,7 @@ def test_the_result_holds_what_scripts_read(frozen: tuple[Path, dict[str, Any]])
     out, result = frozen
     assert result["best"]["value"] == max(trial["value"] for trial in result["trials"])
     assert [trial["number"] for trial in result["trials"]] == [0, 1, 2, 3, 4]
-    assert result["inner"] == {"train": 24, "val": 12, "test, not looked at": 12}
+    assert result["inner"] == {"train": 24, "val": 12, "held_out": 12}
     assert json.loads((out / "tuning.json").read_text())["best"] == result["best"]
     rows = list(csv.DictReader((out / "trials.csv").open()))
     assert [float(row["value"]) for row in rows] == [trial["value"] for trial in result["trials"]]

@@ -154,7 +154,7 @@ def tuning_page(
         ],
         data=[
             f"{inner['train']} images to train, {inner['val']} to validate",
-            f"{inner['test, not looked at']} images not looked at",
+            f"{inner['held_out']} images not looked at",
             "specimens whole in every part" if result["grouped"] else "split by image: specimens are unknown",
         ],
         arms=[],

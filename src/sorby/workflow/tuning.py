@@ -250,7 +250,7 @@ def _objective(ready: Ready, recipe: Recipe, device: Device, state: Path) -> tup
     plan = ready.plan
     parts, _ = split_parts(plan, recipe)
     rows = {name: np.flatnonzero(parts == name) for name in ("train", "val", "test")}
-    inner = {"train": len(rows["train"]), "val": len(rows["val"]), "test, not looked at": len(rows["test"])}
+    inner = {"train": len(rows["train"]), "val": len(rows["val"]), "held_out": len(rows["test"])}
     if isinstance(ready.trainer, FrozenTrainer):
         seen = np.sort(np.concatenate([rows["train"], rows["val"]]))
         return CrossFitting(ready, recipe, seen, device, state), inner
