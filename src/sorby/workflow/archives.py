@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from sorby._version import __version__
 from sorby.backbone.cache import cache_folder
 from sorby.corpus.archive import (
     ArchiveRules,
@@ -187,8 +188,9 @@ def _corrections(beside: Path, review: Path | str | None, rules: ArchiveRules) -
 
 
 def _engine_identity(engine: str) -> str:
-    """Name the engine with its version, for texts in the cache."""
+    """Name the engine with its version and ours, for texts in the cache: another reader reads anew."""
     try:
-        return f"{engine} {metadata.version('pytesseract' if engine == 'tesseract' else engine)}"
+        version = metadata.version("pytesseract" if engine == "tesseract" else engine)
     except metadata.PackageNotFoundError:  # said when a page asks for it
-        return engine
+        version = "absent"
+    return f"{engine} {version}, sorby {__version__}"
