@@ -19,7 +19,7 @@ PLAUSIBLE_DISPLAY_MM = (80.0, 450.0)
 
 _SAME = 0.02  # relative: two statements of one pixel size
 _SAME_MAGNIFICATION = 0.01
-_END_PX = 1.0  # by which the drawn length may be off
+_END_PX = 1.5  # by which the drawn length may be off: makers differ in counting end marks in
 _SURE, _DOUBTED = 0.99, 0.5
 _LEAST_LABEL = 0.5  # confidence below which a label is no witness against a tag
 

@@ -16,6 +16,7 @@ Kind = Literal["line", "broken line", "ticks"]
 
 _SHORTEST, _SHORTEST_PX = 0.015, 16  # of the image's width
 _LONGEST = 0.9
+_SHORTEST_HALF_PX = 5  # of a line broken by its label, which must then have a mark at its outer end
 _THICK = 0.35  # of its length: a bar is longer than so
 _FEWEST_TICKS = 4
 _EVENLY = 0.06  # of the spacing between ticks
@@ -32,8 +33,8 @@ class DrawnBar:
         Its ends: the middles of its end marks or outermost ticks, the edges of a plain line.
     top, bottom : int
         Rows it covers, end marks included; the last is just outside.
-    marked : bool
-        Whether end marks were found.
+    marked_left, marked_right : bool
+        Whether there are end marks.
     """
 
     kind: Kind
@@ -41,7 +42,13 @@ class DrawnBar:
     right: float
     top: int
     bottom: int
-    marked: bool
+    marked_left: bool
+    marked_right: bool
+
+    @property
+    def marked(self) -> bool:
+        """Whether both ends have marks."""
+        return self.marked_left and self.marked_right
 
     @property
     def length_px(self) -> float:
@@ -69,16 +76,22 @@ def find_drawn_bars(bar: UInt8, tone: int, ink: Mask, pieces: Boxes) -> tuple[li
         Pieces that are lines or ticks, and no letters.
     """
     density = _density(bar, tone)
+    shortest = max(_SHORTEST_PX, _SHORTEST * ink.shape[1])
     taken = np.zeros(len(pieces), dtype=bool)
     lines: list[DrawnBar] = []
+    stumps: list[DrawnBar] = []
     for index in _long_pieces(ink, pieces):
         line = _line(density, ink, pieces[index])
-        if line is not None:
+        if line is None:
+            continue
+        if pieces[index, 3] - pieces[index, 1] >= shortest:
             lines.append(line)
             taken[index] = True
+        elif line.marked_left != line.marked_right:  # or a letter such as L; it stays among the letters
+            stumps.append(line)
     ticks, members = _ticks(density, pieces)
     taken[members] = True
-    return [*ticks, *_broken(lines), *lines], taken
+    return [*ticks, *_broken([*lines, *stumps]), *lines], taken
 
 
 def _density(bar: UInt8, tone: int) -> Float:
@@ -93,7 +106,7 @@ def _long_pieces(ink: Mask, pieces: Boxes) -> list[int]:
     top, left, bottom, right = pieces.T if len(pieces) else np.empty((4, 0), np.int64)
     wide = right - left
     inside = (top > 0) & (bottom < height) & (left > 0) & (right < width)
-    long = (wide >= max(_SHORTEST_PX, _SHORTEST * width)) & (wide <= _LONGEST * width)
+    long = (wide >= _SHORTEST_HALF_PX) & (wide <= _LONGEST * width)
     return [int(index) for index in np.flatnonzero(inside & long)]
 
 
@@ -120,14 +133,14 @@ def _line(density: Float, ink: Mask, box: npt.NDArray[np.int64]) -> DrawnBar | N
     middle = stretch[len(stretch) // 2]
     plain_left = max(0, left - 2) + float(np.argmax(middle >= 0.5)) + _soft(middle)
     plain_right = max(0, left - 2) + len(middle) - float(np.argmax(middle[::-1] >= 0.5)) - _soft(middle[::-1])
-    marked = first is not None and last is not None
     return DrawnBar(
         "line",
         first if first is not None else plain_left,
         last if last is not None else plain_right,
         top,
         bottom,
-        marked,
+        first is not None,
+        last is not None,
     )
 
 
@@ -165,12 +178,14 @@ def _broken(lines: list[DrawnBar]) -> list[DrawnBar]:
     for k, first in enumerate(lines):
         for second in lines[k + 1 :]:
             one, other = sorted((first, second), key=lambda line: line.left)
-            level = abs((one.top + one.bottom) - (other.top + other.bottom)) <= 3
-            alike = abs(one.length_px - other.length_px) <= 0.2 * max(one.length_px, other.length_px) + 2
-            if level and alike and other.left - one.right <= 3 * max(one.length_px, other.length_px) + 40:
+            longer = max(one.length_px, other.length_px)
+            level = abs(one.top - other.top) <= 2 and abs(one.bottom - other.bottom) <= 2
+            alike = abs(one.length_px - other.length_px) <= 0.2 * longer + 2
+            outwards = one.marked_left >= one.marked_right and other.marked_right >= other.marked_left
+            if level and alike and outwards and other.left - one.right <= 3 * longer + 80:
                 top, bottom = min(one.top, other.top), max(one.bottom, other.bottom)
-                marked = one.marked or other.marked
-                whole.append(DrawnBar("broken line", one.left, other.right, top, bottom, marked))
+                ends = one.marked_left, other.marked_right
+                whole.append(DrawnBar("broken line", one.left, other.right, top, bottom, *ends))
     return whole
 
 
@@ -198,7 +213,7 @@ def _ticks(density: Float, pieces: Boxes) -> tuple[list[DrawnBar], npt.NDArray[n
         if _strangers(pieces, group):
             continue
         top, bottom = int(pieces[group, 0].min()), int(pieces[group, 2].max())
-        found = [DrawnBar("ticks", float(start), float(start + step * number[-1]), top, bottom, True)]
+        found = [DrawnBar("ticks", float(start), float(start + step * number[-1]), top, bottom, True, True)]
         members = group
     return found, members
 

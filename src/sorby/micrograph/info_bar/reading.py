@@ -197,6 +197,7 @@ def _understand(one: _Open, lines: list[TextLine], engine: dict[str, str]) -> In
 def _fields(lines: Sequence[TextLine]) -> dict[Field, list[tuple[Reading, float]]]:
     """Return each field's readings with their confidence, the surest first."""
     texts: list[tuple[str, float]] = []
+    rows: list[tuple[str, float]] = []
     for line in lines:
         above = _heading(line, lines)
         if above is not None:
@@ -204,10 +205,13 @@ def _fields(lines: Sequence[TextLine]) -> dict[Field, list[tuple[Reading, float]
         texts.append((line.text, line.confidence))
     for row in in_rows(lines):
         if len(row) > 1:
-            texts.append((" ".join(piece.text for piece in row), _ACROSS_ROWS * min(p.confidence for p in row)))
+            rows.append((" ".join(piece.text for piece in row), _ACROSS_ROWS * min(p.confidence for p in row)))
     found: dict[Field, list[tuple[Reading, float]]] = {}
-    for text, confidence in texts:
+    for number, (text, confidence) in enumerate([*texts, *rows]):
         for name, readings in read_fields([text]).items():
+            # Along a row of headings a field width would take up the label of the scale bar.
+            if name == "field_width_um" and number >= len(texts):
+                continue
             found.setdefault(name, []).extend((reading, reading.confidence * confidence) for reading in readings)
     return {name: sorted(pairs, key=lambda pair: -pair[1]) for name, pairs in found.items()}
 
