@@ -26,6 +26,7 @@ _MODULES = (
     "strangers",
     "coverage",
     "regularisation",
+    "fuzzy_matches",
 )
 _REGISTRY: dict[str, Experiment] = {}
 
