@@ -160,8 +160,8 @@ class HeadSection(Section):
         Inner folds; they also give the cross-fitted scores that calibrate.
     magnification : {"none", "log10", "z", "minmax", "raw"}
         Whether a flat head on frozen features reads the image's magnification beside them, and as which number: its
-        logarithm, standardised, brought to 0..1 by the taught range, or as it is. The corpus states it in column
-        ``magnification``.
+        logarithm, standardised; standardised itself; brought to 0..1 by the taught range; or as it is. The corpus
+        states it in column ``magnification``.
     missing_magnification : {"error", "drop"}
         What is done with images that state none: the training ends, or they are left out and counted.
     views : {1, 4, 8}

@@ -36,8 +36,9 @@ class MagnificationReadout(nn.Module):
     inputs, outputs : int
         *inputs* counts the magnification.
     scaling : {"log10", "z", "minmax", "raw"}
-        How the magnification becomes a number: its logarithm, standardised, brought to 0..1 by the taught range,
-        or as it is.
+        How the magnification becomes a number: its logarithm, standardised; standardised itself; brought to 0..1 by
+        the taught range; or as it is. The prototype does not standardise logarithms, which all lie on one side of
+        zero, where a layer of rectifiers without bias is a straight line and slow to bend.
     generator : torch.Generator
         Of the initial weights.
     """
@@ -82,18 +83,20 @@ class MagnificationReadout(nn.Module):
         self.feature_spread.copy_(torch.from_numpy(spread))
         known = features[:, -1][np.isfinite(features[:, -1])].astype(np.float64)
         shift, scale = 0.0, 1.0
-        if self.scaling == "z":
+        if self.scaling == "log10":
+            known = np.log10(known)
+        if self.scaling in ("log10", "z"):
             shift, scale = float(known.mean()), float(known.std())
         elif self.scaling == "minmax":
             shift, scale = float(known.min()), float(np.ptp(known))
         self.shift.fill_(shift)
         self.scale.fill_(max(scale, _WHOLE_MAGNIFICATIONS))
-        encoded = self.encode(torch.from_numpy(known.astype(np.float32)))
-        self.usual.copy_(encoded.mean())
+        self.usual.fill_((float(known.mean()) - float(self.shift)) / float(self.scale))
 
     def encode(self, magnification: torch.Tensor) -> torch.Tensor:
         """Return magnifications as the numbers that are embedded; NaN becomes the taught mean."""
-        found = magnification.log10() if self.scaling == "log10" else (magnification - self.shift) / self.scale
+        number = magnification.log10() if self.scaling == "log10" else magnification
+        found = (number - self.shift) / self.scale
         return torch.where(torch.isfinite(found), found, self.usual)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
