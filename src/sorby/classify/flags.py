@@ -231,7 +231,7 @@ def specimen_flags(
 
     def all_of(condition: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         counted = np.bincount(index[among], minlength=n)
-        return (np.bincount(index[among & condition], minlength=n) == counted) & (counted > 0)
+        return np.asarray((np.bincount(index[among & condition], minlength=n) == counted) & (counted > 0), bool)
 
     blind = np.array(["origin-not-in-view" in flags for flags in of_images], bool)
     dirty = np.array(["contaminated" in flags for flags in of_images], bool)

@@ -58,7 +58,7 @@ class SpecimenVerdicts:
     @property
     def labels(self) -> Rows:
         """Most probable class of each specimen, shape (G,)."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1), np.intp)
 
 
 @dataclass(frozen=True, eq=False)

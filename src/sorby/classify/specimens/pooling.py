@@ -35,7 +35,7 @@ def _majority(p: Floats, index: Rows, n: int) -> Floats:
     votes = np.zeros_like(p)
     votes[np.arange(len(p)), p.argmax(axis=1)] = 1.0
     # Laplace's rule keeps a class without votes possible; the mean breaks ties.
-    return _sums(votes, index, n) + 1.0 / p.shape[1] + 1e-3 * _mean(p, index, n)
+    return np.asarray(_sums(votes, index, n) + 1.0 / p.shape[1] + 1e-3 * _mean(p, index, n), np.float64)
 
 
 def _log_odds(p: Floats, index: Rows, n: int) -> Floats:
