@@ -48,6 +48,7 @@ def _show(result: dict[str, Any]) -> str:
 )
 @click.option("--layer", metavar="NAME", help="Layer that grad-cam reads, e.g. blocks.10.norm1.")
 @click.option("--pixel-size-um", type=click.FloatRange(min=0, min_open=True), help="Scale of every image.")
+@click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Magnification of every image.")
 @signed_option
 @device_option
 @reports(_show)
@@ -60,6 +61,7 @@ def inspect(
     method: Method,
     layer: str | None,
     pixel_size_um: float | None,
+    magnification: float | None,
     require_signed: bool,
     device: Any,
 ) -> dict[str, Any]:
@@ -76,6 +78,7 @@ def inspect(
         method=method,
         layer=layer,
         pixel_size_um=pixel_size_um,
+        magnification=magnification,
         require_signed=require_signed,
         device=device,
     )

@@ -111,6 +111,7 @@ def inspect(
     method: Method = "auto",
     layer: str | None = None,
     pixel_size_um: float | None = None,
+    magnification: float | None = None,
     require_signed: bool = False,
     device: Device = "auto",
 ) -> dict[str, Any]:
@@ -131,6 +132,8 @@ def inspect(
         How those pictures are made, see `sorby.workflow.explaining.explain`.
     pixel_size_um : float, optional
         Scale of every image; overrides what the files say.
+    magnification : float, optional
+        Of every image; overrides what the files say. It counts where the classifier reads it.
     require_signed : bool
     device : {"auto", "cpu", "cuda"}
 
@@ -155,13 +158,15 @@ def inspect(
     tally = Tally()
     started = time.perf_counter()
     with bar("inspecting", len(files)) as advance:
-        outcomes = classifier.inspect(files, device=device, pixel_size_um=pixel_size_um, progress=advance)
+        outcomes = classifier.inspect(
+            files, device=device, pixel_size_um=pixel_size_um, magnification=magnification, progress=advance
+        )
         if explain:
             outcomes = _explained(
                 classifier,
                 outcomes,
                 out / "overlays",
-                partial(write_overlays, colormap=colormap, method=method, layer=layer),
+                partial(write_overlays, colormap=colormap, method=method, layer=layer, magnification=magnification),
             )
         _write(target, outcomes, classifier, tally)
     seconds = time.perf_counter() - started
