@@ -131,8 +131,8 @@ class AnomalyRecipe(Section):
                 raise ValueError("views.margin_px is for densities that do not depend on the place")
             if (self.image.height, self.image.width) != (self.views.tile_px, self.views.tile_px):
                 raise ValueError("views.margin_px needs image.height = image.width = views.tile_px")
-        if self.image.region == "auto" and self.views.kind != "whole":
-            raise ValueError("image.region=auto needs views.kind=whole")
+        if self.image.crops and self.views.kind != "whole":
+            raise ValueError("image.region=auto and image.info_bar need views.kind=whole")
         return self
 
 

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from sorby.errors import ImageError
 from sorby.files import sha256_file
 from sorby.micrograph import Micrograph, mirror_pad_or_crop, read, resize, to_grey, to_rgb, to_uint8
+from sorby.micrograph.info_bar import FIXED_SHARE, find_info_bar
 from sorby.micrograph.region import NO_SURFACE, find_region, inscribed_rectangle, propose_region, read_region
 
 Uint8Image = npt.NDArray[np.uint8]
@@ -49,6 +50,9 @@ class Preprocessing(BaseModel):
     region : {"whole", "auto"}
         ``auto`` crops to the largest rectangle of the region of interest before sizing: of the region file beside
         the image where there is one, of a proposal otherwise; see `sorby.micrograph.region`.
+    info_bar : {"keep", "found", "fixed"}
+        ``found`` takes the instrument's info bar off where there is one, ``fixed`` 9 % of the rows at the bottom of
+        every image, as published. A bar that stays tells the network magnification, instrument and date.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +66,7 @@ class Preprocessing(BaseModel):
     high: float = Field(99.9, gt=50, le=100)
     region: Literal["whole", "auto"] = "whole"
     shading: Literal["none", "flat"] = "none"
+    info_bar: Literal["keep", "found", "fixed"] = "keep"
 
     @property
     def channels(self) -> int:
@@ -71,9 +76,15 @@ class Preprocessing(BaseModel):
     @property
     def key(self) -> str:
         """Short hash that changes whenever any of the settings does."""
-        # Left out where they change nothing: what was stored before there were regions and shading keeps its key.
-        idle = {name for name, plain in (("region", "whole"), ("shading", "none")) if getattr(self, name) == plain}
+        # Left out where they change nothing: what was stored before there were these settings keeps its key.
+        plain = {"region": "whole", "shading": "none", "info_bar": "keep"}
+        idle = {name for name, value in plain.items() if getattr(self, name) == value}
         return hashlib.sha256(self.model_dump_json(exclude=idle).encode()).hexdigest()[:16]
+
+    @property
+    def crops(self) -> bool:
+        """Whether less than the whole image may be taken before sizing."""
+        return self.region != "whole" or self.info_bar != "keep"
 
     def content_key(self, path: Path | str, sha256: str) -> str:
         """Return what names the prepared pixels of a file: its hash, and that of its region file where that counts."""
@@ -91,25 +102,36 @@ class Preprocessing(BaseModel):
             The region file is damaged or of another size.
         """
         pixels = micrograph.pixels if isinstance(micrograph, Micrograph) else micrograph
+        first, last = self._rows(pixels)
         if self.region == "whole":
-            return 0, 0, pixels.shape[0], pixels.shape[1]
+            return first, 0, last - first, pixels.shape[1]
         path = micrograph.path if isinstance(micrograph, Micrograph) else None
         file = None if path is None else find_region(path)
         if file is not None:
-            mask = read_region(file, pixels.shape)
+            mask = read_region(file, pixels.shape)[first:last]
         else:
             scale = micrograph.scale.pixel_size_um if isinstance(micrograph, Micrograph) else None
-            mask = propose_region(pixels, scale).mask
+            mask = propose_region(pixels[first:last], scale).mask
         if not mask.any():
             raise ImageError(f"{path or 'micrograph'}: {NO_SURFACE}", "draw a region file if it does show the specimen")
-        window = inscribed_rectangle(mask)
+        top, left, height, width = inscribed_rectangle(mask)
         least = min(_LEAST_SIDE_PX, *pixels.shape[:2])
-        if min(window[2:]) < least:
+        if min(height, width) < least:
             raise ImageError(
                 f"{path or 'micrograph'}: the region of interest holds no rectangle of {least} px a side",
                 "draw a larger region, or use the whole image",
             )
-        return window
+        return first + top, left, height, width
+
+    def _rows(self, pixels: npt.NDArray[np.generic]) -> tuple[int, int]:
+        """Return the rows, first and after the last, that are left without the info bar."""
+        height = pixels.shape[0]
+        if self.info_bar == "fixed":
+            return 0, max(1, height - round(FIXED_SHARE * height))
+        bar = find_info_bar(pixels) if self.info_bar == "found" else None
+        if bar is None:
+            return 0, height
+        return (0, bar.top) if bar.edge == "bottom" else (bar.bottom, height)
 
     def window(self, micrograph: Micrograph | npt.NDArray[np.generic]) -> Window:
         """Return the part of a micrograph that the network sees; it reaches beyond the crop where that was mirrored."""
@@ -131,7 +153,7 @@ class Preprocessing(BaseModel):
             There is no usable region of interest, see `crop`.
         """
         pixels = micrograph.pixels if isinstance(micrograph, Micrograph) else micrograph
-        if self.region == "auto":
+        if self.crops:
             top, left, height, width = self.crop(micrograph)
             pixels = pixels[top : top + height, left : left + width]
         byte = to_uint8(pixels, rule=self.intensity, low=self.low, high=self.high)

@@ -35,6 +35,9 @@ class ImageSection(Section):
         ``auto`` leaves out micron bar, resin, background and bleeding zones first: the largest upright rectangle of
         the region of interest is taken, of the region file ``NAME.region.png`` beside the image where there is one,
         of a proposal otherwise. An image that shows no specimen is set aside.
+    info_bar : {"keep", "found", "fixed"}
+        ``found`` takes the instrument's info bar off where there is one; ``fixed`` takes 9 % of the rows off the bottom
+        of every image, as the published fracture system does.
     """
 
     height: int = Field(224, ge=16, le=4096)
@@ -43,6 +46,7 @@ class ImageSection(Section):
     sizing: Literal["resize", "mirror", "mode", "mean"] = "resize"
     intensity: Literal["full-range", "percentile"] = "percentile"
     region: Literal["whole", "auto"] = "whole"
+    info_bar: Literal["keep", "found", "fixed"] = "keep"
 
 
 class BackboneSection(Section):

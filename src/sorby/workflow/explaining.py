@@ -126,7 +126,7 @@ def lay_over(
     base = to_uint8(micrograph.pixels, rule=rule.intensity, low=rule.low, high=rule.high)
     height, width = base.shape[:2]
     region = None
-    if rule.sizing == "mirror" or rule.region == "auto":
+    if rule.sizing == "mirror" or rule.crops:
         region = rule.window(micrograph)
     factor = _LONGEST_SIDE_PX / max(height, width)
     if factor < 1 and region is None:

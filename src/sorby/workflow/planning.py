@@ -287,6 +287,11 @@ def _preprocessing(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Prep
         decisions.append(f"size {height} x {width} px: the {section.sizing} of the corpus")
     if section.region == "auto":
         decisions.append("region auto: images cropped to the specimen's surface, by region file or by proposal")
+    if section.info_bar != "keep":
+        how = (
+            "where it is found" if section.info_bar == "found" else "as 9 % of the height, whether there is one or not"
+        )
+        decisions.append(f"info bar taken off {how}")
     return Preprocessing(
         height=height,
         width=width,
@@ -294,4 +299,5 @@ def _preprocessing(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Prep
         sizing=sizing,
         intensity=section.intensity,
         region=section.region,
+        info_bar=section.info_bar,
     )

@@ -255,7 +255,7 @@ def _read_shown(
             if classifier is not None:
                 prepared[k] = classifier.prepared(micrograph)
                 rule = classifier.preprocessing
-                window = None if rule.sizing == "resize" and rule.region == "whole" else rule.window(micrograph)
+                window = None if rule.sizing == "resize" and not rule.crops else rule.window(micrograph)
             small[k] = shrink(micrograph.pixels, _LONGEST_PX), (height, width), window
     return small, prepared
 
