@@ -12,10 +12,12 @@ from PIL import Image
 from scipy import ndimage
 
 from sorby.corpus import Corpus, audit, build, near_duplicate_groups, split_corpus
+from sorby.corpus.likeness import Likeness
 from sorby.corpus.near_duplicates import (
     from_hex,
     groups_of,
     hash_images,
+    look_at,
     pairs_within,
     phash,
     similarity,
@@ -212,3 +214,16 @@ def test_neu_repeats_two_images_almost_exactly(real_data):
     pairs = pairs_within(hash_images(files), 4)
     assert [(files[a].stem, files[b].stem) for a, b in pairs] == [("patches_101", "patches_105")]
     assert ssim_of_pairs(files, pairs)[0] == pytest.approx(1)
+
+
+@pytest.mark.realdata
+def test_of_all_pairs_of_neu_one_is_a_copy_and_another_nearly(real_data):
+    files = sorted((real_data / "neu-det" / "images").glob("*.jpg"))
+    hashes, thumbnails = look_at(files)
+    likeness = Likeness.find(files, hashes, 12, thumbnails=thumbnails)
+    named = {(files[a].stem, files[b].stem): k for k, (a, b) in enumerate(likeness.pairs.tolist())}
+    alike = [pair for pair, k in named.items() if likeness.ssim[k] >= 0.8]
+    assert sorted(alike) == [("inclusion_188", "inclusion_210"), ("patches_101", "patches_105")]
+    assert likeness.ssim[named["patches_101", "patches_105"]] == 1
+    # Overlapping fields, shifted by a fifth of the image, are other pictures to hash and SSIM.
+    assert likeness.ssim[named["patches_2", "patches_5"]] < 0.5

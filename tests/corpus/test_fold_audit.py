@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from sorby.corpus import Corpus, audit, build
-from sorby.corpus.embedding_neighbours import Direction, EmbeddingNeighbours, cosine_pairs
+from sorby.corpus.embedding_neighbours import EmbeddingNeighbours, Whitening, chance_level, cosine_pairs
 from sorby.corpus.leakage_table import THRESHOLDS
 
 
@@ -99,16 +99,58 @@ def test_unknown_specimens_are_said_to_be_unknown(retaken):
     assert any("specimens are unknown" in line for line in found["warnings"])
 
 
-def test_features_that_point_the_same_way_are_found_whatever_their_length(rng):
-    features = rng.normal(3, 1, (200, 40)).astype(np.float32) * rng.uniform(0.1, 50, 40).astype(np.float32)
-    direction = Direction.of(features)
-    copy = direction.mean + 0.5 * (features[:20] - direction.mean)
-    unit = direction.unit(np.concatenate([features, copy]))
-    pairs, cosine = cosine_pairs(unit, 0.99)
-    assert pairs.tolist() == [[k, 200 + k] for k in range(20)]
-    assert np.allclose(cosine, 1, atol=1e-5)
-    every = (unit @ unit.T)[np.triu_indices(220, 1)]
-    assert len(cosine_pairs(unit, 0.2)[0]) == (every >= 0.2).sum()
+def features_of(rng: np.random.Generator, n: int) -> np.ndarray:
+    """All positive, of scales fifty to one, with two directions that hold most of the variation."""
+    common = rng.normal(0, 1, (n, 2)) @ rng.normal(0, 8, (2, 40))
+    return ((common + rng.normal(60, 1, (n, 40))) * rng.uniform(0.1, 5, 40)).astype(np.float32)
+
+
+def test_copies_are_found_among_images_that_differ_in_small_ways_only(rng):
+    features = features_of(rng, 400)
+    whitening = Whitening.of(features)
+    copies = features[:20] + rng.normal(0, 0.1, (20, 40)).astype(np.float32) * features.std(axis=0) / 8
+    unit = whitening.unit(np.concatenate([features, copies]))
+    labels = np.arange(420) % 2
+    threshold = chance_level(unit[:400], labels[:400], 1e-4)
+    pairs, _ = cosine_pairs(unit, threshold)
+    found = {tuple(pair) for pair in pairs.tolist()}
+    assert {(k, 400 + k) for k in range(20)} <= found
+    # Of 80,000 pairs one in ten thousand lies above by chance; as many again of one class.
+    assert len(found) < 20 + 60
+    raw = features - features.mean(axis=0)
+    raw /= np.linalg.norm(raw, axis=1, keepdims=True)
+    assert len(cosine_pairs(raw.astype(np.float32), 0.99)[0]) > 500, "without whitening strangers are near"
+
+
+def test_whitened_features_of_the_corpus_have_unit_variance_and_no_correlation(rng):
+    features = features_of(rng, 2000)
+    features[:, 7] = 3  # never varies
+    whitening = Whitening.of(features)
+    turned = (features - whitening.mean) @ whitening.axes
+    covariance = turned.T @ turned / len(turned)
+    # Single precision, over features whose scales differ by a thousand.
+    assert np.allclose(covariance, np.eye(len(covariance)), atol=0.02)
+    assert np.isfinite(whitening.axes).all()
+
+
+def test_all_pairs_above_a_cosine_are_found(rng):
+    unit = rng.normal(0, 1, (1500, 6)).astype(np.float32)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    every = (unit @ unit.T)[np.triu_indices(1500, 1)]
+    pairs, cosine = cosine_pairs(unit, 0.9)
+    assert len(pairs) == (every >= 0.9).sum()
+    assert np.allclose((unit[pairs[:, 0]] * unit[pairs[:, 1]]).sum(axis=1), cosine, atol=1e-6)
+
+
+def test_the_chance_level_is_the_quantile_of_pairs_of_two_classes(rng):
+    unit = rng.normal(0, 1, (300, 5)).astype(np.float32)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    labels = np.arange(300) % 3
+    first, second = np.triu_indices(300, 1)
+    apart = labels[first] != labels[second]
+    cosines = np.sort((unit @ unit.T)[first, second][apart])
+    assert chance_level(unit, labels, 1e-3) == pytest.approx(cosines[-1 - int(1e-3 * len(cosines))], abs=1e-6)
+    assert chance_level(unit, np.zeros(300), 1e-3) is None
 
 
 def test_network_neighbours_are_counted_for_each_fold():

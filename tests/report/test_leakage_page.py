@@ -35,7 +35,8 @@ def audited(tmp_path_factory):
 def test_both_tables_stand_on_the_page_with_what_makes_them_incomparable(audited):
     found, page = audited
     assert found["report"].endswith("audit.html")
-    assert "16.64 % (295)" in page, "published, with the count it stands for"
+    assert "16.64\u00a0%\u00a0(295)" in page, "published, with the count it stands for"
+    assert "6.83\u00a0%\u00a0(121)" in page, "as printed, though 121 of 1773 round to 6.82"
     assert f"{found['table1']['mean'][3]:.2f} %" in page
     assert "Not comparable as it stands" in page
     assert "not a near-duplicate" in page

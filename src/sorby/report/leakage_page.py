@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sorby.corpus.leakage_table import PUBLISHED_NOTE, published_table
+from sorby.corpus.leakage_table import PUBLISHED_NOTE, PUBLISHED_PERCENT, published_table
 from sorby.report.experiment_page import Column, Table, written
 from sorby.report.page import render
 from sorby.report.thumbnails import Picture
@@ -122,11 +122,16 @@ def _keyed(values: Sequence[Any]) -> dict[str, Any]:
     return {str(k): value for k, value in enumerate(values)}
 
 
+def _counted(percent: float, number: int) -> str:
+    """Return a percentage with the count it stands for, on one line."""
+    return f"{percent:.2f}\u00a0%\u00a0({number})"
+
+
 def _fold_rows(table: Mapping[str, Any]) -> Table:
     """Return the table of one set of folds: percent, with the count it stands for."""
     rows: list[dict[str, Any]] = []
     for row in table["folds"]:
-        cells = [f"{p:.2f} % ({c})" for p, c in zip(row["percent"], row["counts"], strict=True)]
+        cells = [_counted(p, c) for p, c in zip(row["percent"], row["counts"], strict=True)]
         rows.append({"fold": str(row["fold"]), "n": f"{row['n']}, {row['n_train']}", "at": _keyed(cells)})
     rows.append({"fold": "mean", "n": None, "at": _keyed([f"{value:.2f} %" for value in table["mean"]])})
     rows.append({"fold": "SD", "n": None, "at": _keyed(["–" if v is None else f"{v:.2f}" for v in table["sd"]])})
@@ -144,10 +149,10 @@ def _published() -> Table:
         {
             "fold": str(k),
             "n": str(n),
-            "at": _keyed([f"{p:.2f} % ({c})" for p, c in zip(percents, counts, strict=True)]),
+            "at": _keyed([_counted(p, c) for p, c in zip(percents, counts, strict=True)]),
         }
         for k, (n, percents, counts) in enumerate(
-            zip(table.n.tolist(), table.percent.tolist(), table.counts.tolist(), strict=True), start=1
+            zip(table.n.tolist(), PUBLISHED_PERCENT, table.counts.tolist(), strict=True), start=1
         )
     ]
     rows.append({"fold": "mean", "n": None, "at": _keyed([f"{value:.2f} %" for value in table.mean])})

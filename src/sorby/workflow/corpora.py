@@ -12,7 +12,7 @@ from sorby.corpus.leakage_table import THRESHOLDS
 from sorby.errors import InputError, Quarantined
 from sorby.workflow.archives import build_archive_corpus
 from sorby.workflow.data import open_data
-from sorby.workflow.embedding_audit import embedding_neighbours
+from sorby.workflow.embedding_audit import LEAST_IMAGES, embedding_neighbours
 from sorby.workflow.scales import state_scales
 
 
@@ -138,16 +138,18 @@ def audit_corpus(
     opened = open_data(data, label=label, group=group, image=image, min_classes=1)
     corpus = opened.corpus
     unreadable: list[Quarantined] = []
-    neighboured = None
-    if embedding and len(corpus.usable()) > 1:
+    neighboured, too_few = None, []
+    if embedding and len(corpus.usable()) >= LEAST_IMAGES:
         neighboured, unreadable = embedding_neighbours(corpus.usable(), seed=seed)
+    elif embedding:
+        too_few = [f"near-duplicates to a network were not looked for: that takes {LEAST_IMAGES} images"]
     found = audit(
         corpus, hamming=hamming, ssim=ssim, neighbours=neighbours, thresholds=thresholds, folds=folds, by=by,
         seed=seed, embedding=neighboured,
     )  # fmt: skip
     result = {
         **found,
-        "warnings": [*opened.warnings, *found["warnings"]],
+        "warnings": [*opened.warnings, *found["warnings"], *too_few],
         "quarantined": [entry.as_dict() for entry in (*opened.quarantined, *unreadable)],
         "report": None,
     }

@@ -1,8 +1,9 @@
 """Near-duplicates by the features of the packaged network, with a threshold that the corpus itself gives.
 
 How alike must two images be to count as the same picture? As alike as an image is to itself after what happens to
-pictures: saved again as JPEG, a little brighter, shifted or enlarged by a few per cent, slightly out of focus. The
-threshold is the cosine that 95 of 100 such altered copies reach.
+pictures: saved again as JPEG, a little brighter, shifted or enlarged by a few per cent, slightly out of focus. And more
+alike than images that cannot be the same picture, because they are of two classes. The threshold is the larger of two
+cosines: the one that 95 of 100 altered copies reach, and the one that a pair of two classes exceeds once in a million.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sorby.backbone import FeatureExtractor, Preprocessing
 from sorby.backbone import load as load_backbone
 from sorby.backbone.runtime import Device, run
 from sorby.corpus import Corpus
-from sorby.corpus.embedding_neighbours import Direction, EmbeddingNeighbours, cosine_pairs
+from sorby.corpus.embedding_neighbours import EmbeddingNeighbours, Whitening, chance_level, cosine_pairs
 from sorby.errors import InputError, Quarantined
 from sorby.micrograph import read, to_grey, to_uint8
 from sorby.progress import bar
@@ -25,7 +26,10 @@ from sorby.progress import bar
 BACKBONE = "efficientnet_lite0"
 _SIDE = 224
 _SAMPLE = 150  # images whose altered copies set the threshold
-_REACHED_BY = 0.95
+_REACHED_BY, _BY_CHANCE = 0.95, 1e-6
+
+LEAST_IMAGES = 64
+"""Fewer images have too few axes to tell a copy from a stranger."""
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -55,26 +59,33 @@ def embedding_neighbours(
     Raises
     ------
     InputError
-        Fewer than two images could be read.
+        Fewer than 64 images could be read.
     """
     rule = Preprocessing(height=_SIDE, width=_SIDE, colour="grey")
     extractor = FeatureExtractor(load_backbone(BACKBONE, size=(_SIDE, _SIDE)), rule, device=device)
     paths = corpus.paths()
     with bar("features", len(paths)) as advance:
         found = extractor.extract(paths, list(corpus.table["sha256"].astype(str)), advance)
-    if len(found.kept) < 2:
-        raise InputError("fewer than two images could be read", "check the files, or audit without features")
-    direction = Direction.of(found.features)
-    unit = direction.unit(found.features)
-    how = f"{BACKBONE}, mean and standard deviation of its stages, centred and scaled by the corpus; cosine >= "
+    if len(found.kept) < LEAST_IMAGES:
+        raise InputError(
+            f"{len(found.kept)} images could be read; a network's near-duplicates need {LEAST_IMAGES}",
+            "check the files, or audit with --no-embedding",
+        )
+    whitening = Whitening.of(found.features)
+    unit = whitening.unit(found.features)
+    how = f"{BACKBONE}, stages' means and deviations, whitened to {unit.shape[1]} axes; cosine >= "
     if threshold is None:
         rng = np.random.default_rng(seed)
         sample = rng.permutation(len(found.kept))[:_SAMPLE]
         copies = np.stack([rule.prepare(altered(read(paths[found.kept[k]]).pixels, rng)) for k in sample])
         seen = np.concatenate([run(extractor.runtime, copies[k : k + 256])[0] for k in range(0, len(copies), 256)])
-        cosines = (direction.unit(seen) * unit[sample]).sum(axis=1)
+        cosines = (whitening.unit(seen) * unit[sample]).sum(axis=1)
+        chance = chance_level(unit, corpus.labels[found.kept], _BY_CHANCE, seed)
         threshold = float(np.quantile(cosines, 1 - _REACHED_BY))
-        how += f"{threshold:.4f}, which {_REACHED_BY:.0%} of {len(sample)} slightly altered copies reach"
+        threshold = threshold if chance is None else max(threshold, chance)
+        how += (
+            f"{threshold:.3f}, which {np.mean(cosines >= threshold):.0%} of {len(sample)} slightly altered copies reach"
+        )
     else:
         how += f"{threshold:g}, as asked"
     pairs, cosine = cosine_pairs(unit, threshold)
