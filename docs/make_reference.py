@@ -208,6 +208,7 @@ def command_page() -> str:
         f"```\n{cli.get_help(root)}\n```",
     ]
     for name, command, context in commands(cli, "sorby", root):
+        command._help_option = None  # click keeps the option of the first context that the command was run in
         parts += [f"## {name}", f"```\n{command.get_help(context)}\n```"]
     return "\n\n".join(parts) + "\n"
 
