@@ -29,7 +29,12 @@ class _Seen:
 
 
 def state_scales(
-    images: Sequence[Path | str], *, ignore_tags: bool = False, engine: str | None = None, threads: int | None = None
+    images: Sequence[Path | str],
+    *,
+    ignore_tags: bool = False,
+    engine: str | None = None,
+    threads: int | None = None,
+    reader: TextReader | None = None,
 ) -> dict[str, Any]:
     """State magnification and pixel size of images, and where their sources contradict each other.
 
@@ -44,6 +49,8 @@ def state_scales(
         is not, bars are found but not read, and a warning says so.
     threads : int, optional
         Processor threads; all cores where not given.
+    reader : TextReader, optional
+        An engine that is loaded already; *engine* and *threads* then say nothing.
 
     Returns
     -------
@@ -61,7 +68,6 @@ def state_scales(
         The engine that was asked for is not installed.
     """
     files = image_files(images)
-    reader: TextReader | None = None
     warnings: list[str] = []
     stated: list[dict[str, Any]] = []
     quarantined: list[Quarantined] = []
