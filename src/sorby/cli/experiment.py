@@ -12,6 +12,7 @@ from sorby.cli._frame import overrides, reports
 from sorby.cli._options import column_options, device_option, recipe_options
 from sorby.errors import InputError
 from sorby.workflow.experiments import experiments, run_experiment
+from sorby.workflow.experiments.registry import find
 
 _LISTED = "list"
 
@@ -28,6 +29,22 @@ def _show(result: dict[str, Any]) -> str:
     return "\n".join([*lines, f"report    {result['report']}", f"{result['seconds']:.1f} s"])
 
 
+def _own(name: str, given: tuple[str, ...]) -> dict[str, str]:
+    """Return options that only some experiments have.
+
+    Raises
+    ------
+    InputError
+        The experiment has no such option.
+    """
+    options = overrides(given)
+    known = find(name).options
+    for key in options:
+        if key not in known:
+            raise InputError(f"experiment {name} has no option {key!r}", f"its options: {', '.join(sorted(known))}")
+    return options
+
+
 @click.command()
 @click.argument("name")
 @click.argument("data", type=click.Path(path_type=Path), required=False)
@@ -38,6 +55,7 @@ def _show(result: dict[str, Any]) -> str:
 @click.option("--only", metavar="ARMS", help="heads: arms besides the global one, parted by semicolons.")
 @click.option("--ood", type=click.Path(path_type=Path), help="novelty: folder with one folder of images a kind.")
 @click.option("--repeats", type=click.IntRange(2, 10_000), help="Draws of splits, where an experiment repeats them.")
+@click.option("--option", "own", multiple=True, metavar="NAME=VALUE", help="Another option of the experiment.")
 @recipe_options
 @column_options
 @device_option
@@ -52,6 +70,7 @@ def experiment(
     by: str | None,
     ood: Path | None,
     repeats: int | None,
+    own: tuple[str, ...],
     recipe: str | None,
     settings: tuple[str, ...],
     seed: int | None,
@@ -77,6 +96,8 @@ def experiment(
         }  # fmt: skip
     if data is None:
         raise InputError("DATA is missing", f"sorby experiment {name} corpus.parquet")
+    options: dict[str, Any] = {"folds": folds, "min_count": min_count, "only": only, "by": by, "ood": ood}
+    options |= {"repeats": repeats, **_own(name, own)}
     changes: dict[str, Any] = dict(overrides(settings))
     if seed is not None:
         changes["seed"] = seed
@@ -89,10 +110,5 @@ def experiment(
         label=label,
         group=group,
         image=image,
-        folds=folds,
-        min_count=min_count,
-        only=only,
-        by=by,
-        ood=ood,
-        repeats=repeats,
+        **options,
     )

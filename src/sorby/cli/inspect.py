@@ -21,9 +21,20 @@ def _show(result: dict[str, Any]) -> str:
         f"{result['referred']} referred to a person" + (f" ({reasons})" if reasons else ""),
         f"verdicts  {result['verdicts']}",
         f"{result['images_per_s']:.0f} images/s",
+        *_specimen_lines(result.get("by_specimen")),
         *(f"note      {line}" for line in result["warnings"]),
     ]
     return "\n".join(lines)
+
+
+def _specimen_lines(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    counts = ", ".join(f"{count} {label}" for label, count in found["labels"].items())
+    return [
+        f"{found['n']} specimens by {found['method']}: {counts}; {found['referred']} referred",
+        f"specimens {found['specimens']}",
+    ]
 
 
 @click.command("inspect")
@@ -49,6 +60,10 @@ def _show(result: dict[str, Any]) -> str:
 @click.option("--layer", metavar="NAME", help="Layer that grad-cam reads, e.g. blocks.10.norm1.")
 @click.option("--pixel-size-um", type=click.FloatRange(min=0, min_open=True), help="Scale of every image.")
 @click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Magnification of every image.")
+@click.option("--by-specimen", metavar="folder|CSV",
+              help="Also judge specimens: folders, or a table with columns image, specimen.")  # fmt: skip
+@click.option("--specimen-judge", type=click.Path(path_type=Path), metavar="BUNDLE",
+              help="Made by sorby specimens; without it the images are pooled.")  # fmt: skip
 @signed_option
 @device_option
 @reports(_show)
@@ -62,6 +77,8 @@ def inspect(
     layer: str | None,
     pixel_size_um: float | None,
     magnification: float | None,
+    by_specimen: str | None,
+    specimen_judge: Path | None,
     require_signed: bool,
     device: Any,
 ) -> dict[str, Any]:
@@ -79,6 +96,8 @@ def inspect(
         layer=layer,
         pixel_size_um=pixel_size_um,
         magnification=magnification,
+        by_specimen=by_specimen,
+        specimen_judge=specimen_judge,
         require_signed=require_signed,
         device=device,
     )

@@ -21,6 +21,8 @@ from sorby.micrograph import Micrograph, find_images, read
 from sorby.progress import bar
 from sorby.workflow.explaining import Method, write_overlays
 from sorby.workflow.opening import open_classifier
+from sorby.workflow.specimen_seeing import Seen, looked_at
+from sorby.workflow.specimen_verdicts import Specimens, judge_specimens, open_judge
 
 Draw = Callable[[Classifier, Sequence[tuple[Micrograph, str, Path]]], None]
 """Writes the pictures of a batch of micrographs: what to explain, for which class, where it goes."""
@@ -112,6 +114,8 @@ def inspect(
     layer: str | None = None,
     pixel_size_um: float | None = None,
     magnification: float | None = None,
+    by_specimen: Path | str | None = None,
+    specimen_judge: Path | str | None = None,
     require_signed: bool = False,
     device: Device = "auto",
 ) -> dict[str, Any]:
@@ -134,6 +138,11 @@ def inspect(
         Scale of every image; overrides what the files say.
     magnification : float, optional
         Of every image; overrides what the files say. It counts where the classifier reads it.
+    by_specimen : path or "folder", optional
+        Also give a verdict on each specimen: the folder an image lies in, or what a table (CSV with columns image and
+        specimen) says; see `sorby.workflow.specimen_verdicts`.
+    specimen_judge : path, optional
+        Bundle that judges specimens and gives flags (`sorby specimens`); simple pooling where absent.
     require_signed : bool
     device : {"auto", "cpu", "cuda"}
 
@@ -141,7 +150,7 @@ def inspect(
     -------
     dict
         ``verdicts`` (the CSV), ``n``, ``referred``, ``images_per_s``, ``labels``, ``reasons``, ``warnings``,
-        ``quarantined``, ``bundle_sha256``, ``signature``.
+        ``quarantined``, ``bundle_sha256``, ``signature``; ``by_specimen`` where it was asked for.
 
     Raises
     ------
@@ -153,14 +162,31 @@ def inspect(
     if target.exists():
         raise InputError(f"{target}: exists", "choose another --out")
     files = gather([Path(path) for path in paths])
+    specimens = None if by_specimen is None else Specimens.open(by_specimen)
+    if specimen_judge is not None and specimens is None:
+        raise InputError("a specimen judge judges specimens", "add --by-specimen folder, or a table")
+    powers: dict[Path, float] = {}
+    if specimens is not None:
+        specimens.names(files)  # an image that the table does not name is refused before anything is done
+        powers = specimens.magnification_of(files)
+    if magnification is not None:
+        powers = dict.fromkeys(files, magnification)
     classifier, opened = open_classifier(bundle, require_signed=require_signed)
+    judge = None if specimen_judge is None else open_judge(specimen_judge, opened.sha256, require_signed=require_signed)
+    seen = Seen()
     classifier.runtime(device)
     tally = Tally()
     started = time.perf_counter()
     with bar("inspecting", len(files)) as advance:
         outcomes = classifier.inspect(
-            files, device=device, pixel_size_um=pixel_size_um, magnification=magnification, progress=advance
+            files,
+            device=device,
+            pixel_size_um=pixel_size_um,
+            magnification=map(powers.get, files),
+            progress=advance,
         )
+        if specimens is not None:
+            outcomes = looked_at(classifier, judge, outcomes, seen, magnifications=powers, device=device)
         if explain:
             outcomes = _explained(
                 classifier,
@@ -171,6 +197,8 @@ def inspect(
         _write(target, outcomes, classifier, tally)
     seconds = time.perf_counter() - started
     result = _summary(target, tally, seconds, opened, classifier)
+    if specimens is not None and seen.verdicts:
+        result["by_specimen"] = judge_specimens(classifier, judge, seen, specimens, out)
     write_json(out / "inspection.json", result)
     return result
 

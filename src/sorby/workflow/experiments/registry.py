@@ -27,6 +27,9 @@ _MODULES = (
     "coverage",
     "regularisation",
     "fuzzy_matches",
+    "specimen_pooling",
+    "triaging",
+    "magnification",
 )
 _REGISTRY: dict[str, Experiment] = {}
 

@@ -1,0 +1,192 @@
+"""Right for the wrong reason: do right verdicts look at the cues, magnification by magnification?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sorby.attribution import FRACTURE_CUES, cue_match
+from sorby.classify import Recipe
+from sorby.errors import InputError
+from sorby.evidence import proportion
+from sorby.micrograph import read
+from sorby.report.experiment_page import Column, Table
+from sorby.report.wording import percent
+from sorby.workflow.experiments.arms import RecipeLearner
+from sorby.workflow.experiments.bench import Bench, Floats, Rows
+from sorby.workflow.explaining import explain
+from sorby.workflow.planning import magnifications
+from sorby.workflow.runs import noting
+
+_CUES = {name: FRACTURE_CUES[name] for name in ("origin or class cue", "mirror", "hackle", "contamination")}
+_DECISIVE = "origin or class cue"
+_NEAR = 0.05  # of the map's width: the pointing game accepts a peak this near
+
+
+class CueLearner(RecipeLearner):
+    """A recipe's trainer that also keeps, for some tested images, where the classifier looked.
+
+    Parameters
+    ----------
+    bench : Bench
+        Its corpus names cue images (column ``cues``, relative to the corpus as image paths are).
+    recipe : Recipe
+    per_level : int
+        Images of each magnification that are explained, drawn with the recipe's seed.
+
+    Attributes
+    ----------
+    rows : list of int
+        Images explained.
+    found : dict
+        Cue name to a list with ``shown``, ``hit``, ``inside``, ``area`` of each.
+    """
+
+    def __init__(self, bench: Bench, recipe: Recipe, per_level: int) -> None:
+        super().__init__(bench, recipe)
+        self._bench = bench
+        self._chosen = set(_some_of_each(magnifications(bench.corpus), per_level, recipe.seed).tolist())
+        self.rows: list[int] = []
+        self.found: dict[str, list[tuple[bool, bool, float, float]]] = {name: [] for name in _CUES}
+
+    def predict(self, train: Rows, test: Rows, name: str) -> Floats:
+        """Teach, explain the chosen images of *test*, and return the probabilities of all of it."""
+        with noting(self._warnings):
+            taught, validation = self._parts(train)
+            fit = self._trainer.fit(taught, validation, name)
+            found = np.zeros((len(test), self._n_classes))
+            found[:, self._columns] = self._trainer.verdicts(fit, test).probabilities
+        chosen = [int(row) for row in test if int(row) in self._chosen]
+        paths, cues = self._bench.corpus.paths(), cue_paths(self._bench)
+        codes = found.argmax(axis=1)
+        said = {int(row): int(np.flatnonzero(self._columns == codes[k])[0]) for k, row in enumerate(test)}
+        powers = magnifications(self._bench.corpus)
+        for row in chosen:
+            cue_file = cues[row]
+            if cue_file is None:
+                continue
+            image = fit.classifier.prepared(read(paths[row]))[None]
+            own = powers[row] if np.isfinite(powers[row]) else None
+            maps = explain(fit.classifier, image, np.array([said[row]], np.intp), magnification=own).maps
+            self._keep(row, maps, np.array(Image.open(cue_file))[None])
+        return found
+
+    def _keep(self, row: int, maps: npt.NDArray[np.float32], cues: npt.NDArray[np.uint8]) -> None:
+        self.rows.append(row)
+        for match in cue_match(maps, cues, _CUES, tolerance_px=_NEAR * maps.shape[2]):
+            self.found[match.cue].append(
+                (bool(match.shown[0]), bool(match.hit[0]), float(match.inside[0]), float(match.area[0]))
+            )
+
+
+def cue_paths(bench: Bench) -> list[Path | None]:
+    """Return the cue image of every row, None where there is none.
+
+    Raises
+    ------
+    InputError
+        A cue image is named and not there.
+    """
+    root = bench.corpus.root
+    found: list[Path | None] = []
+    for name in bench.column("cues"):
+        path = root / name if name else None
+        if path is not None and not path.is_file():
+            raise InputError(f"{path}: the cue image is not there", "mend column cues, or take it out")
+        found.append(path)
+    return found
+
+
+def _some_of_each(powers: npt.NDArray[np.float64], per_level: int, seed: int) -> Rows:
+    """Draw up to so many rows of each magnification."""
+    rng = np.random.default_rng([seed, 47])
+    order = rng.permutation(len(powers))
+    _, level = np.unique(powers[order], return_inverse=True)
+    sorted_order = np.argsort(level, kind="stable")
+    starts = np.flatnonzero(np.diff(level[sorted_order], prepend=-1))
+    within = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return np.asarray(order[sorted_order[within < per_level]])
+
+
+def cue_rows(
+    learner: CueLearner, called: Rows, bench: Bench, powers: npt.NDArray[np.float64], levels: npt.NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    """Return one row a magnification (and class ``all`` or its name): how often right verdicts looked at the cue.
+
+    Parameters
+    ----------
+    learner : CueLearner
+        After all folds.
+    called : ndarray of int, shape (n,)
+    bench : Bench
+    powers : ndarray, shape (n,)
+    levels : ndarray
+    """
+    rows = np.array(learner.rows, np.intp)
+    right = called[rows] == bench.labels[rows]
+    decisive = np.array(learner.found[_DECISIVE], np.float64).reshape(-1, 4)
+    shown, hit = decisive[:, 0] > 0, decisive[:, 1] > 0
+    found = []
+    for level in levels:
+        for name, of_class in (("all", np.ones(len(rows), bool)),
+                               *((name, bench.labels[rows] == c) for c, name in enumerate(bench.classes))):  # fmt: skip
+            here = (powers[rows] == level) & of_class & right
+            if not here.any():
+                continue
+            seen = here & shown
+            entry: dict[str, Any] = {
+                "name": f"{level:g}x",
+                "magnification": float(level),
+                "class": name,
+                "n_right": int(here.sum()),
+                "without_cue": proportion(int((here & ~shown).sum()), int(here.sum())).as_dict(),
+                "pointed": proportion(int((seen & hit).sum()), int(seen.sum())).as_dict(),
+                "inside": _mean(decisive[seen, 2]),
+                "area": _mean(decisive[seen, 3]),
+            }
+            for cue in _CUES:
+                values = np.array(learner.found[cue], np.float64).reshape(-1, 4)
+                entry[f"mass_{cue.replace(' ', '_')}"] = _mean(values[here, 2])
+            found.append(entry)
+    return found
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else None
+
+
+def cue_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the page's table of `cue_rows`."""
+    columns = (
+        Column("name", "magnification"),
+        Column("class", "class"),
+        Column("n_right", "right verdicts explained", "count"),
+        Column("without_cue", "cue not in the picture", "share"),
+        Column("pointed", "peak of the map on the cue", "share"),
+        Column("inside", "map's mass on the cue", "share"),
+        Column("area", "what an even map would have there", "share"),
+        Column("mass_contamination", "mass on contamination", "share"),
+    )
+    return Table("Right verdicts: did the classifier look at the origin or the class's cue?", columns, rows)
+
+
+def cue_sentences(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[str]:
+    """Say at which magnification right verdicts do not rest on the cue."""
+    del classes
+    said = []
+    for row in rows:
+        if row["class"] != "all" or row["inside"] is None:
+            continue
+        verdict = "prefers" if row["inside"] > 1.2 * row["area"] else "does not prefer"
+        said.append(
+            f"{row['name']}: the cue is missing from {percent(row['without_cue']['value'])} of the right verdicts'"
+            f" pictures; where it is there, the map {verdict} it ({percent(row['inside'])} of its mass on"
+            f" {percent(row['area'])} of the picture)."
+        )
+    return said
