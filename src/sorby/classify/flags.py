@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorby.classify.heads.logistic import Examples, Linear, choose_logistic, one_fit_a_core
-from sorby.corpus import splits
+from sorby.classify.specimens.bags import inner_folds
 from sorby.errors import InputError
 from sorby.evidence import Estimate, proportion, softmax
 
@@ -147,7 +147,9 @@ def fit_origin_head(
             f"{2 * _FOLDS} of each are the least",
         )
     labels = truth.astype(np.intp)
-    folds = splits.kfold(labels, _FOLDS, groups=groups, seed=seed)
+    folds = inner_folds(labels, _FOLDS, groups, seed)
+    if min(len(np.unique(folds[truth])), len(np.unique(folds[~truth]))) < 2:
+        raise InputError("pictures of one kind come from a single specimen", "add specimens that show it")
     # Both kinds count alike, however many there are of each.
     weights = np.where(truth, 0.5 / truth.mean(), 0.5 / (~truth).mean())
     examples = Examples(np.arange(len(labels)), labels, weights)

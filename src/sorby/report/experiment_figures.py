@@ -25,6 +25,7 @@ def dots(
     reference: float | None = None,
     shares: bool = True,
     points: bool = False,
+    band: float | None = None,
 ) -> str:
     """Draw one line a row: a dot for each series with its 95 % interval.
 
@@ -42,6 +43,8 @@ def dots(
         Whether values are parts of one, written in per cent.
     points : bool
         Whether they are differences of shares, written in percentage points.
+    band : float, optional
+        Shade what lies within it of the reference: a margin that does not matter.
     """
     series = list(dict.fromkeys(key for _, entries in rows for key in entries))
     with style():
@@ -51,6 +54,8 @@ def dots(
                 _one_dot(axes, entries.get(key), row + _offset(k, len(series)), *_SERIES[k % len(_SERIES)])
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        if reference is not None and band is not None:
+            axes.axvspan(reference - band, reference + band, color=MUTED, alpha=0.15, linewidth=0)
         axes.set_yticks(range(len(rows)), [short(title, 34) for title, _ in rows])
         axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel=axis)
         axes.tick_params(axis="y", length=0)

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from sorby.classify.specimens import Bags, Method, SpecimenModel, fit_specimens
 from sorby.classify.specimens.scorers import Scorer
-from sorby.corpus import splits
 from sorby.errors import InputError
-from sorby.evidence import Estimate, proportion, softmax
+from sorby.evidence import proportion, softmax
 from sorby.evidence.sequential import Spending, Stops, fit_stopping, microscope_time, stop, time_saved
 from sorby.progress import bar
 
@@ -42,9 +41,7 @@ class Protocol:
     image_s, change_s : float
         Microscope seconds of an image and of a change of magnification.
     folds : int
-        Outer folds; each specimen is tested once.
-    inner_folds : int
-        Of the calibration within the others.
+        Of the calibration within the specimens that are not tested.
     seed : int
     """
 
@@ -54,7 +51,6 @@ class Protocol:
     image_s: float = 90.0
     change_s: float = 30.0
     folds: int = 5
-    inner_folds: int = 5
     seed: int = 0
 
 
@@ -79,6 +75,8 @@ class Triaged:
         Up to and including each look.
     shortages : list of str
         What calibration specimens did not suffice for.
+    scarce : set of int
+        Classes that some calibration was too scarce for.
     guarantee : str
     """
 
@@ -92,6 +90,7 @@ class Triaged:
     whole: Floats
     seconds: Floats
     shortages: list[str]
+    scarce: set[int]
     guarantee: str
 
     @property
@@ -100,7 +99,7 @@ class Triaged:
         return np.asarray(self.stops.decided & (self.stops.label != self.truth))
 
 
-def triage(bags: Bags, magnification: Floats, n_classes: int, protocol: Protocol) -> Triaged:
+def triage(bags: Bags, magnification: Floats, n_classes: int, outer: Rows, protocol: Protocol) -> Triaged:
     """Run the protocol on every specimen, each tested by models and thresholds of others.
 
     Parameters
@@ -110,6 +109,8 @@ def triage(bags: Bags, magnification: Floats, n_classes: int, protocol: Protocol
     magnification : ndarray, shape (N,)
         Of each image.
     n_classes : int
+    outer : ndarray of int, shape (G,)
+        Fold in which each specimen is tested; it is tested once.
     protocol : Protocol
 
     Raises
@@ -126,10 +127,10 @@ def triage(bags: Bags, magnification: Floats, n_classes: int, protocol: Protocol
     counts = np.zeros((bags.n, len(levels)), np.intp)
     np.add.at(counts, (bags.index, look), 1)
     seconds = microscope_time(counts, protocol.image_s, protocol.change_s)
-    outer = splits.kfold(bags.labels, min(protocol.folds, bags.n // 2), seed=protocol.seed)
     sets = np.zeros((bags.n, len(levels), n_classes), bool)
     called = np.full((bags.n, len(levels)), -1, np.intp)
     shortages: list[str] = []
+    scarce: set[int] = set()
     guarantee = ""
     n_folds = int(outer.max()) + 1
     with bar("triage", n_folds) as advance:
@@ -138,6 +139,7 @@ def triage(bags: Bags, magnification: Floats, n_classes: int, protocol: Protocol
             decided = _decide(bags, look, outer != k, test, n_classes, len(levels), protocol)
             sets[test], called[test] = decided.sets, decided.called
             shortages += [decided.shortage] if decided.shortage else []
+            scarce |= decided.scarce
             guarantee = decided.guarantee
             advance(1)
     available = counts > 0
@@ -145,7 +147,7 @@ def triage(bags: Bags, magnification: Floats, n_classes: int, protocol: Protocol
     spent = seconds[np.arange(bags.n), stops.look]
     return Triaged(
         levels, bags.labels, stops, sets, available, called, spent, seconds[:, -1], seconds,
-        list(dict.fromkeys(shortages)), guarantee,
+        list(dict.fromkeys(shortages)), scarce, guarantee,
     )  # fmt: skip
 
 
@@ -154,6 +156,7 @@ class _Decided:
     sets: Mask
     called: Rows
     shortage: str
+    scarce: set[int]
     guarantee: str
 
 
@@ -164,7 +167,7 @@ def _decide(
     others = np.flatnonzero(rest)
     taught, taught_look = bags.take(others), look[rest[bags.index]]
     model = fit_specimens(
-        taught, n_classes, protocol.method, alpha=protocol.alpha, folds=protocol.inner_folds, seed=protocol.seed
+        taught, n_classes, protocol.method, alpha=protocol.alpha, folds=protocol.folds, seed=protocol.seed
     )
     calibration = _cross_fitted(model, taught, taught_look, n_classes, n_looks)
     rule = fit_stopping(calibration, taught.labels, protocol.alpha, spending=protocol.spending, folds=model.folds)
@@ -173,7 +176,7 @@ def _decide(
     by_fold = np.stack([look_probabilities(scorer, fresh, fresh_look, n_classes, n_looks) for scorer in model.by_fold])
     final = look_probabilities(model.scorer, fresh, fresh_look, n_classes, n_looks)
     called = np.where(np.isnan(final[:, :, 0]), -1, np.nan_to_num(final).argmax(axis=2))
-    return _Decided(rule.sets(by_fold), called, rule.shortage, rule.guarantee)
+    return _Decided(rule.sets(by_fold), called, rule.shortage, set(model.scarce), rule.guarantee)
 
 
 def _cross_fitted(model: SpecimenModel, taught: Bags, look: Rows, n_classes: int, n_looks: int) -> Floats:
@@ -219,6 +222,7 @@ def stop_rows(found: Triaged) -> list[dict[str, Any]]:
         here = (found.stops.look == number) & found.stops.decided
         all_seen = found.available[:, number]
         rows.append({
+            "name": f"{level:g}x",
             "magnification": float(level),
             "n_reached": int(reached.sum()),
             "n_stopped": int(here.sum()),
@@ -258,15 +262,10 @@ def triage_row(found: Triaged, name: str, seed: int = 0) -> dict[str, Any]:
         "error": proportion(int(found.wrong.sum()), n).as_dict(),
         "error_of_decided": proportion(int(found.wrong.sum()), int(found.stops.decided.sum())).as_dict(),
         "referred": proportion(int((~found.stops.decided).sum()), n).as_dict(),
-        "time_saved": saved_of(found, seed).as_dict(),
+        "time_saved": time_saved(found.spent, found.whole, seed).as_dict(),
         "images_before_stop": float(found.stops.look.mean() + 1),
         "n": n,
     }
-
-
-def saved_of(found: Triaged, seed: int = 0) -> Estimate:
-    """Return the share of microscope time that the protocol saves against whole series."""
-    return time_saved(found.spent, found.whole, seed)
 
 
 def triage_list(found: Triaged, names: Sequence[str], classes: Sequence[str]) -> list[dict[str, Any]]:

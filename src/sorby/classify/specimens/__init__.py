@@ -5,7 +5,7 @@ A specimen is a bag of images of which some show the origin and most do not. `fi
 """
 
 from sorby.bundle import register_loader
-from sorby.classify.specimens.bags import Bags
+from sorby.classify.specimens.bags import Bags, inner_folds
 from sorby.classify.specimens.carriers import carried, leave_one_out_change
 from sorby.classify.specimens.model import (
     DESCRIPTIONS,
@@ -14,6 +14,7 @@ from sorby.classify.specimens.model import (
     SpecimenModel,
     SpecimenVerdicts,
     fit_specimens,
+    pooled_otherwise,
 )
 from sorby.classify.specimens.pooling import RULES, pooled, vote_of_sets
 
@@ -33,7 +34,9 @@ __all__ = [
     "SpecimenVerdicts",
     "carried",
     "fit_specimens",
+    "inner_folds",
     "leave_one_out_change",
     "pooled",
+    "pooled_otherwise",
     "vote_of_sets",
 ]

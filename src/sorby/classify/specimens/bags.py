@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sorby.errors import InputError
+from sorby.corpus import splits
+from sorby.errors import InputError, SorbyWarning
 from sorby.evidence import specimen_index
 
 Features = npt.NDArray[np.float32]
@@ -127,3 +129,14 @@ class Bags:
         kept = member != left_out[bag]
         labels = self.labels[self.index[left_out]]
         return Bags(self.features[member[kept]], bag[kept], labels), left_out
+
+
+def inner_folds(labels: npt.ArrayLike, k: int, groups: npt.ArrayLike | None, seed: int) -> Rows:
+    """Return folds within taught specimens, without a word on classes that one fold holds alone.
+
+    They choose a strength or a calibration; the model that gives verdicts has seen all of these specimens. Which
+    classes they were too few for, a fitted model says (`sorby.classify.specimens.SpecimenModel.scarce`).
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SorbyWarning)
+        return np.asarray(splits.kfold(labels, k, groups=groups, seed=seed))

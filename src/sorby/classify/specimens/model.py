@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from sorby.classify.specimens.bags import Bags, Rows
+from sorby.classify.specimens.bags import Bags, Rows, inner_folds
 from sorby.classify.specimens.carriers import carried, leave_one_out_change
-from sorby.classify.specimens.scorers import Scorer, fit_scorer, scorer_from_arrays
-from sorby.corpus import splits
+from sorby.classify.specimens.pooling import RULES
+from sorby.classify.specimens.scorers import PooledImages, Scorer, fit_scorer, scorer_from_arrays
 from sorby.errors import InputError
 from sorby.evidence import CrossConformal, conformal_from_arrays, fit_conformal, fit_temperature, softmax
 
@@ -79,6 +79,8 @@ class SpecimenModel:
         Fold of each taught specimen; empty after loading.
     cross_scores : ndarray, shape (G, C)
         What the fold that had not seen a specimen says of it; empty after loading.
+    scarce : tuple of int
+        Classes whose specimens lie in one fold: their calibration is by models that have not seen the class.
     """
 
     method: Method
@@ -88,6 +90,7 @@ class SpecimenModel:
     conformal: CrossConformal
     folds: Rows
     cross_scores: Floats
+    scarce: tuple[int, ...] = ()
 
     def probabilities(self, bags: Bags) -> Floats:
         """Return calibrated probabilities (G, C)."""
@@ -184,15 +187,46 @@ def fit_specimens(
             f"{bags.n} specimens of {len(np.unique(bags.labels))} classes are too few to teach a verdict on specimens",
             "four specimens of two classes are the least",
         )
-    part = splits.kfold(bags.labels, min(folds, bags.n // 2), seed=seed)
-    by_fold = []
+    part = inner_folds(bags.labels, min(folds, bags.n // 2), None, seed)
+    n_folds = int(part.max()) + 1
+    by_fold = tuple(fit_scorer(method, bags.take(part != k), n_classes, seed + k) for k in range(n_folds))
+    return _calibrated(method, fit_scorer(method, bags, n_classes, seed), by_fold, part, bags, n_classes, alpha)
+
+
+def pooled_otherwise(model: SpecimenModel, rule: str, bags: Bags) -> SpecimenModel:
+    """Return the model with another rule over the same verdicts on images; nothing is taught again.
+
+    Parameters
+    ----------
+    model : SpecimenModel
+        Fresh from `fit_specimens` with one of `sorby.classify.specimens.pooling.RULES`.
+    rule : str
+    bags : Bags
+        The specimens it was taught.
+
+    Raises
+    ------
+    InputError
+        It pools no verdicts on images, or was loaded and knows its folds no more.
+    """
+    scorers = (model.scorer, *model.by_fold)
+    heads = [scorer for scorer in scorers if isinstance(scorer, PooledImages)]
+    if rule not in RULES or len(heads) < len(scorers) or len(model.folds) != bags.n:
+        raise InputError(f"a model by {model.method} cannot pool by {rule}", "teach it again")
+    whole, *by_fold = (replace(head, rule=rule) for head in heads)
+    method: Method = next(known for known in METHODS if known == rule)
+    n_classes, alpha = model.cross_scores.shape[1], model.conformal.alpha
+    return _calibrated(method, whole, tuple(by_fold), model.folds, bags, n_classes, alpha)
+
+
+def _calibrated(
+    method: Method, scorer: Scorer, by_fold: tuple[Scorer, ...], part: Rows, bags: Bags, n_classes: int, alpha: float
+) -> SpecimenModel:
+    """Choose temperature and sets on what each fold's model says of the specimens it had not seen."""
     cross = np.empty((bags.n, n_classes))
-    for k in range(int(part.max()) + 1):
-        scorer = fit_scorer(method, bags.take(part != k), n_classes, seed + k)
-        cross[part == k] = scorer.scores(bags.take(part == k))
-        by_fold.append(scorer)
-    scorer = fit_scorer(method, bags, n_classes, seed)
+    for k, without in enumerate(by_fold):
+        cross[part == k] = without.scores(bags.take(part == k))
     conformal = fit_conformal(softmax(cross), bags.labels, alpha, folds=part)
     assert isinstance(conformal, CrossConformal)
-    temperature = fit_temperature(cross, bags.labels)
-    return SpecimenModel(method, scorer, tuple(by_fold), temperature, conformal, part, cross)
+    scarce = tuple(int(c) for c in np.unique(bags.labels) if len(np.unique(part[bags.labels == c])) < 2)
+    return SpecimenModel(method, scorer, by_fold, fit_temperature(cross, bags.labels), conformal, part, cross, scarce)

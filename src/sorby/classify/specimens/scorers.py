@@ -18,9 +18,8 @@ from sorby.classify.specimens.attention import (
     fit_attention,
     run_attention,
 )
-from sorby.classify.specimens.bags import Bags
+from sorby.classify.specimens.bags import Bags, inner_folds
 from sorby.classify.specimens.pooling import RULES, pooled
-from sorby.corpus import splits
 from sorby.errors import InputError
 from sorby.evidence import softmax
 
@@ -162,7 +161,7 @@ def _linear(
     seed: int,
 ) -> Linear:
     """Fit a logistic regression whose strength inner folds choose, specimens whole."""
-    folds = splits.kfold(labels, _INNER_FOLDS, groups=groups, seed=seed)
+    folds = inner_folds(labels, _INNER_FOLDS, groups, seed)
     examples = Examples(np.arange(len(labels)), labels, weights)
     with one_fit_a_core() as pool:
         return choose_logistic(features, examples, n_classes, folds, _C_GRID, pool).model

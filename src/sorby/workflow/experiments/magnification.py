@@ -69,7 +69,7 @@ def magnification(request: Request) -> Findings:
     _against_highest(rows, bench, called, powers, levels, margin)
     per_class = _by_class(bench, called, powers, levels, margin)
     looked = cue_rows(learner, called, bench, powers, levels) if isinstance(learner, CueLearner) else []
-    tables = [_table(rows, margin), _class_table(per_class)]
+    tables = [_table(rows, margin), _right_table(rows[:-1]), _class_table(per_class)]
     return Findings(
         table=rows,
         answers=[*_sentences(rows, margin), *cue_sentences(looked, bench.classes)],
@@ -257,11 +257,20 @@ def _table(rows: Sequence[Mapping[str, Any]], margin: float) -> Table:
         Column("macro_f1_difference.p_equivalence_holm", f"p, not within {margin:g}", "p"),
         Column("macro_f1_difference.p_difference_holm", "p, no difference", "p"),
         Column("macro_f1_difference.conclusion", "shown"),
-        Column("paired.conclusion", "shown, right verdicts paired by specimen"),
-        Column("mixed_model", "log-odds of a right verdict", "number"),
-        Column("mixed_model.p_holm", "p", "p"),
     )
     return Table("Each magnification, and its comparison with the highest one.", columns, rows)
+
+
+def _right_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (
+        Column("name", "magnification"),
+        Column("paired", "right less highest, paired, points", "points"),
+        Column("paired.conclusion", "shown"),
+        Column("robust", "the same, all images, points", "points"),
+        Column("mixed_model", "log-odds of being right", "number"),
+        Column("mixed_model.p_holm", "p", "p"),
+    )
+    return Table("Right verdicts: specimens paired, errors robust over specimens, and a mixed model.", columns, rows)
 
 
 def _class_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -287,7 +296,7 @@ def _figures(rows: Sequence[Mapping[str, Any]], margin: float) -> list[Figure]:
         for row in rows[:-1]
     ]
     svg = experiment_figures.dots(
-        gaps, "gaps", f"difference to {rows[-1]['name']}, points", reference=0.0, shares=False, points=True
+        gaps, "gaps", f"difference to {rows[-1]['name']}, points", reference=0.0, shares=False, points=True, band=margin
     )
     return [
         Figure(
@@ -297,6 +306,6 @@ def _figures(rows: Sequence[Mapping[str, Any]], margin: float) -> list[Figure]:
         Figure(
             svg,
             f"Differences to the highest magnification with 90 % intervals: equivalent where the whole interval lies"
-            f" within {100 * margin:g} points of zero.",
+            f" within {100 * margin:g} points of zero (shaded).",
         ),
     ]

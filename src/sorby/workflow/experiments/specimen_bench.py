@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ def open_specimens(request: Request, needs: Sequence[str] = ()) -> tuple[Bench, 
     return bench, bags, bench.column("specimen")[first]
 
 
+def first_images(bags: Bags) -> npt.NDArray[np.intp]:
+    """Return the row of an image of each specimen, shape (G,): what holds for it holds for the specimen."""
+    return np.unique(bags.index, return_index=True)[1]
+
+
 def stated_magnifications(bench: Bench) -> npt.NDArray[np.float64]:
     """Return the magnification of every image of the bench.
 
@@ -56,3 +61,12 @@ def stated_magnifications(bench: Bench) -> npt.NDArray[np.float64]:
             f"{missing} of {bench.n} images state no magnification", "fill the column in, or leave those images out"
         )
     return found
+
+
+def note_scarce(warnings: list[str], scarce: Iterable[int], classes: Sequence[str]) -> None:
+    """Add the warning that calibration never saw a class of which it judged specimens."""
+    if names := [classes[code] for code in sorted(scarce)]:
+        warnings.append(
+            f"too few specimens of {', '.join(names)}: in some fold they lay together, so their calibration scores come"
+            " from models that had not seen the class"
+        )

@@ -11,7 +11,7 @@ from sorby.report import experiment_figures
 from sorby.report.experiment_page import Column, Figure, Table
 from sorby.report.wording import percent
 from sorby.workflow.experiments.registry import Findings, Request, experiment
-from sorby.workflow.experiments.specimen_bench import open_specimens, stated_magnifications
+from sorby.workflow.experiments.specimen_bench import first_images, note_scarce, open_specimens, stated_magnifications
 from sorby.workflow.triage import Protocol, fixed_rows, stop_rows, triage, triage_list, triage_row
 
 _OPTIONS: dict[str, Any] = {
@@ -40,7 +40,9 @@ def triaging(request: Request) -> Findings:
     """Run the sequential protocol on every specimen."""
     protocol = _protocol(request.options, request.recipe.seed)
     bench, bags, names = open_specimens(request, ("magnification",))
-    found = triage(bags, stated_magnifications(bench), len(bench.classes), protocol)
+    folds = bench.folds(int(request.options["folds"]))[first_images(bags)]
+    found = triage(bags, stated_magnifications(bench), len(bench.classes), folds, protocol)
+    note_scarce(bench.warnings, found.scarce, bench.classes)
     own = triage_row(found, "triage", bench.recipe.seed)
     rows, stops = [own, *fixed_rows(found, bench.recipe.seed)], stop_rows(found)
     whole = rows[-1]
@@ -92,7 +94,6 @@ def _protocol(options: Mapping[str, Any], seed: int) -> Protocol:
         method=options["method"],
         image_s=float(options["image_s"]),
         change_s=float(options["change_s"]),
-        folds=int(options["folds"]),
         seed=seed,
     )
 
@@ -112,7 +113,7 @@ def _answers(
     ]
     if first is not None:
         lines.append(
-            f"The first series end at {first['magnification']:g}x: {first['n_stopped']} specimens,"
+            f"The first series end at {first['name']}: {first['n_stopped']} specimens,"
             f" {percent(first['right']['value'])} of them right."
         )
     return lines
@@ -131,7 +132,7 @@ def _protocols(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _stops(rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = (
-        Column("magnification", "look at", "number"),
+        Column("name", "look at"),
         Column("n_reached", "specimens that came so far", "count"),
         Column("n_stopped", "ended here", "count"),
         Column("right", "right, of those", "share"),
@@ -142,10 +143,7 @@ def _stops(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _figures(rows: Sequence[Mapping[str, Any]], stops: Sequence[Mapping[str, Any]]) -> list[Figure]:
     drawn = [(str(row["protocol"]), {"wrong": row["error"], "time saved": row["time_saved"]}) for row in rows]
-    ended = [
-        (f"{row['magnification']:g}x", {"truth in the set": row["coverage"], "ended here": row["stopped"]})
-        for row in stops
-    ]
+    ended = [(str(row["name"]), {"truth in the set": row["coverage"], "ended here": row["stopped"]}) for row in stops]
     return [
         Figure(experiment_figures.dots(drawn, "protocols", "share"), "Error and time saved of each protocol."),
         Figure(experiment_figures.dots(ended, "stops", "share of specimens"), "Coverage and stops after each look."),
