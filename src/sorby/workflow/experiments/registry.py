@@ -30,6 +30,7 @@ _MODULES = (
     "specimen_pooling",
     "triaging",
     "magnification",
+    "unmatched",
 )
 _REGISTRY: dict[str, Experiment] = {}
 
