@@ -224,16 +224,17 @@ def _rows(bench: Bench, level: _Level) -> list[dict[str, Any]]:
         row |= {"n": bench.n, "against": _AGAINST.get(row["arm"], ""), "name": f"{row['arm']}, {level.share:.0%}"}
         row.pop("mcnemar", None)  # it counts images singly, and here every draw of them again
         if "difference" in row:
-            row["shown"] = _shown(row["difference"]["macro_f1"])
+            row["shown"] = _shown(row["difference"]["macro_f1"], learning=row["arm"] in _LEARNING)
     return rows
 
 
-def _shown(gap: dict[str, Any]) -> str:
-    """Say whether a difference was shown."""
+def _shown(gap: dict[str, Any], *, learning: bool) -> str:
+    """Say whether a difference was shown; only of images without labels that they help or harm."""
     bounds = gap["ci95"]
     if bounds is None or bounds[0] <= 0 <= bounds[1]:
         return "not shown"
-    return "helps" if gap["value"] > 0 else "harms"
+    words = ("helps", "harms") if learning else ("better", "worse")
+    return words[0] if gap["value"] > 0 else words[1]
 
 
 def _pool_row(level: _Level) -> dict[str, Any]:
@@ -241,6 +242,7 @@ def _pool_row(level: _Level) -> dict[str, Any]:
     return {
         "name": f"{level.share:.0%}",
         "share": level.share,
+        "labelled_specimens": round(float(np.mean(level.specimens)), 1),
         "unlabelled": round(float(np.mean(level.unlabelled))),
         "kin": round(float(np.mean(level.kin))) if level.kin else None,
         "joined": round(float(np.mean(level.joined))),
@@ -330,25 +332,28 @@ def _beside(row: dict[str, Any]) -> str:
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
     columns = (
         Column("name", "arm, specimens labelled"),
-        Column("labelled_specimens", "labelled specimens", "number"),
         Column("macro_f1", "macro-F1", "share"),
         Column("accuracy", "accuracy", "share"),
-        Column("against", "held against"),
-        Column("difference.macro_f1", "macro-F1 less that, points", "points"),
+        Column("difference.macro_f1", "macro-F1 less reference, points", "points"),
         Column("shown", "shown"),
         Column("less_labelled_only.macro_f1", f"macro-F1 less {_BASE}, points", "points"),
     )
-    return Table("Each arm at each share of labelled specimens. Below each figure its 95 % interval.", columns, rows)
+    caption = (
+        f"Each arm at each share of labelled specimens; the reference of {_ALL} is {_OWN}, that of the others {_BASE}."
+        " Below each figure its 95 % interval."
+    )
+    return Table(caption, columns, rows)
 
 
 def _joining_table(joining: Sequence[dict[str, Any]], settings: _Settings) -> Table:
     columns = (
         Column("name", "labelled"),
+        Column("labelled_specimens", "specimens", "number"),
         Column("unlabelled", "unlabelled images", "count"),
-        Column("kin", "left out as kin of the test", "count"),
+        Column("kin", "left out as test kin", "count"),
         Column("joined", "joined", "count"),
         Column("limit", "confidence limit", "number"),
-        Column("without_limit", "fits in which none joined", "count"),
+        Column("without_limit", "fits, none joined", "count"),
         Column("fits", "fits", "count"),
         Column("right", "right of those that joined", "share"),
     )
@@ -359,8 +364,8 @@ def _joining_table(joining: Sequence[dict[str, Any]], settings: _Settings) -> Ta
 def _figures(rows: Sequence[dict[str, Any]]) -> list[Figure]:
     shares = sorted({row["share"] for row in rows})
     series = {
-        arm: [next((row["macro_f1"] for row in rows if (row["arm"], row["share"]) == (arm, share)), None)
-              for share in shares]
+        arm: [{"value": row["macro_f1"]["value"]} for share in shares for row in rows
+              if (row["arm"], row["share"]) == (arm, share)]
         for arm in (_BASE, _SELF, _OWN, _ALL)
     }  # fmt: skip
     gaps = [
@@ -376,5 +381,10 @@ def _figures(rows: Sequence[dict[str, Any]]) -> list[Figure]:
         lines = experiment_figures.curves(
             [100 * share for share in shares], series, "shares", ("specimens labelled, %", "macro-F1")
         )
-        found.append(Figure(lines, "Macro-F1 by share of labelled specimens: what further labels bring."))
+        found.append(
+            Figure(
+                lines,
+                "Macro-F1 by share of labelled specimens: what further labels bring. Intervals stand in the table.",
+            )
+        )
     return found
