@@ -1,0 +1,27 @@
+"""Fixtures of the tests on specimens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fractures import RECIPE, Fractures, write_fractures
+
+
+@pytest.fixture(scope="session")
+def fractures(tmp_path_factory: pytest.TempPathFactory) -> Fractures:
+    """Some hundred pictures of 24 broken phantoms, a frozen classifier, and a judge by mean probability."""
+    from sorby.classify.recipe import load
+    from sorby.workflow import train
+    from sorby.workflow.specimen_teaching import Teaching, teach_specimens
+
+    place = tmp_path_factory.mktemp("fractures")
+    table = write_fractures(place / "data")
+    result = train(table, place / "run", load(None, RECIPE), report=False, device="cpu")
+    teaching = Teaching(
+        "mean-probability", rare_class="material", rare_precision=0.7, expert_classes=("material",),
+        low_magnification=5000.0,
+    )  # fmt: skip
+    teach_specimens(result["bundle"], table, place / "judge.sorby", teaching, device="cpu")
+    return Fractures(place / "data", Path(result["bundle"]), place / "judge.sorby")

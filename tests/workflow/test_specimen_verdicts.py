@@ -1,0 +1,173 @@
+"""One verdict a specimen beside those on its images: who belongs together, what is written, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fractures import RECIPE, Fractures
+from sorby.bundle import open_bundle
+from sorby.classify.flags import FLAGS
+from sorby.classify.recipe import load
+from sorby.classify.specimens.judge import SpecimenJudge
+from sorby.cli import cli
+from sorby.cli._frame import run
+from sorby.errors import BundleError, InputError
+from sorby.workflow import train
+from sorby.workflow.inspection import inspect
+from sorby.workflow.specimen_seeing import magnification_in_name
+from sorby.workflow.specimen_teaching import Teaching, teach_specimens
+from sorby.workflow.specimen_verdicts import COLUMNS, Specimens
+
+CLASSES = ("green_body", "hard_machining", "material")
+
+
+@pytest.fixture(scope="module")
+def judged(fractures: Fractures, tmp_path_factory) -> tuple[dict, pd.DataFrame, pd.DataFrame]:
+    """What ``inspect --by-specimen labels.csv --specimen-judge`` says, and its two tables."""
+    out = tmp_path_factory.mktemp("judged") / "out"
+    result = inspect(
+        fractures.bundle, [fractures.images], out, by_specimen=fractures.labels, specimen_judge=fractures.judge,
+        device="cpu",
+    )  # fmt: skip
+    return result, pd.read_csv(out / "specimens.csv", keep_default_na=False), pd.read_csv(
+        out / "verdicts.csv", keep_default_na=False
+    )  # fmt: skip
+
+
+def test_each_specimen_has_one_row_whose_parts_fit_together(fractures: Fractures, judged) -> None:
+    result, specimens, verdicts = judged
+    known = fractures.table()
+    assert list(specimens) == [*COLUMNS, *(f"p_{name}" for name in CLASSES)]
+    assert list(specimens["specimen"]) == sorted(known["specimen"].unique())
+    assert list(specimens["n_images"]) == known.groupby("specimen").size().tolist()
+    p = specimens[[f"p_{name}" for name in CLASSES]].to_numpy()
+    assert p.sum(axis=1) == pytest.approx(1.0, abs=2e-4), "four digits are written"
+    assert list(specimens["label"]) == [CLASSES[k] for k in p.argmax(axis=1)]
+    assert ((specimens["reason"] != "") == (specimens["referred"].astype(str).str.lower() == "true")).all()
+    own = known.assign(name=known["path"].str.split("/").str[-1]).groupby("specimen")["name"].agg(set)
+    for _, row in specimens.iterrows():
+        carried = set(row["images_that_carried"].split("|"))
+        assert carried
+        assert carried <= own[row["specimen"]]
+    assert len(verdicts) == len(known)
+    assert result["by_specimen"]["n"] == len(specimens)
+
+
+def test_specimens_it_was_taught_on_are_named_right(fractures: Fractures, judged) -> None:
+    truth = fractures.table().groupby("specimen")["label"].first()
+    _, specimens, _ = judged
+    assert (truth[specimens["specimen"]].to_numpy() == specimens["label"]).mean() > 0.9
+
+
+def test_flags_are_reason_codes_of_images_and_of_specimens(judged) -> None:
+    _, specimens, verdicts = judged
+    codes = {code for reason in verdicts["reason"] for code in reason.split("|") if code}
+    assert codes & set(FLAGS), "some pictures are stained or lack the origin"
+    low = verdicts["reason"].str.contains("low-magnification-only")
+    assert (low == (verdicts["label"] == "material")).all(), "all magnifications count as low here"
+    expert = specimens["reason"].str.contains("low-magnification-only")
+    assert (expert == (specimens["label"] == "material")).all()
+
+
+def test_the_rare_class_is_called_from_the_stored_threshold_on(fractures: Fractures, judged) -> None:
+    _, specimens, _ = judged
+    judge = SpecimenJudge.from_bundle(open_bundle(fractures.judge))
+    assert judge.rare["class"] == "material"
+    assert judge.rare["wanted"] == pytest.approx(0.7)
+    assert judge.rare["attained"]
+    assert judge.rare["precision"]["value"] >= 0.7
+    assert judge.rare["recall"]["value"] <= judge.rare["recall_without"]["value"]
+    assert judge.rules.rare_threshold == pytest.approx(judge.rare["threshold"])
+    called = specimens["label"] == "material"
+    unsure = specimens["reason"].str.contains("rare-class-unsure")
+    p = specimens["p_material"].to_numpy()
+    clear = np.abs(p - judge.rules.rare_threshold) > 1e-4  # four digits are written
+    assert (unsure == (called & (p < judge.rules.rare_threshold)))[clear].all()
+
+
+def test_folders_are_specimens_without_any_judge(fractures: Fractures, tmp_path) -> None:
+    rows = fractures.table().groupby("specimen").head(2).head(8)
+    for _, row in rows.iterrows():
+        place = tmp_path / "series" / row["specimen"]
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(fractures.folder / row["path"], place)
+    code = run(cli, ["inspect", str(fractures.bundle), str(tmp_path / "series"), "--out", str(tmp_path / "out"),
+                     "--by-specimen", "folder", "--device", "cpu"])  # fmt: skip
+    assert code == 0
+    found = pd.read_csv(tmp_path / "out" / "specimens.csv", keep_default_na=False)
+    assert [name.rsplit("/", 1)[-1] for name in found["specimen"]] == sorted(rows["specimen"].unique())
+    assert (found["n_images"] == 2).all()
+    verdicts = pd.read_csv(tmp_path / "out" / "verdicts.csv", keep_default_na=False)
+    mean = verdicts.assign(of=[name.rsplit("/", 1)[0] for name in verdicts["image"]]).groupby("of")["p_material"].mean()
+    assert found["p_material"].to_numpy() == pytest.approx(mean.to_numpy(), abs=2e-4), "the images are averaged"
+    said = json.loads((tmp_path / "out" / "inspection.json").read_text())["by_specimen"]
+    assert said["method"] == "mean-probability"
+    assert "majority vote" in said["guarantee"]
+
+
+def test_an_image_that_the_table_does_not_name_is_refused_before_anything_is_written(fractures, tmp_path) -> None:
+    rows = fractures.table().assign(path=lambda t: [str(fractures.folder / path) for path in t["path"]])
+    rows.iloc[1:].to_csv(tmp_path / "some.csv", index=False)
+    with pytest.raises(InputError, match="names no specimen for it"):
+        inspect(fractures.bundle, [fractures.images], tmp_path / "out", by_specimen=tmp_path / "some.csv")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_of_two_specimens_is_refused(tmp_path) -> None:
+    (tmp_path / "t.csv").write_text("image,specimen\na.png,1\na.png,2\n")
+    with pytest.raises(InputError, match=r"a\.png belongs to two specimens"):
+        Specimens.open(tmp_path / "t.csv")
+
+
+def test_a_table_without_specimens_is_refused(tmp_path) -> None:
+    (tmp_path / "t.csv").write_text("image,piece\na.png,1\n")
+    with pytest.raises(InputError, match="columns image and specimen are needed"):
+        Specimens.open(tmp_path / "t.csv")
+
+
+def test_a_judge_without_specimens_is_refused(fractures: Fractures, tmp_path) -> None:
+    with pytest.raises(InputError, match="a specimen judge judges specimens"):
+        inspect(fractures.bundle, [fractures.images], tmp_path / "out", specimen_judge=fractures.judge)
+
+
+def test_a_judge_of_another_classifier_is_refused(fractures: Fractures, tmp_path) -> None:
+    other = train(fractures.labels, tmp_path / "run", load(None, {**RECIPE, "seed": 7}), report=False, device="cpu")
+    with pytest.raises(BundleError, match="another classifier"):
+        inspect(
+            other["bundle"], [fractures.images], tmp_path / "out", by_specimen=fractures.labels,
+            specimen_judge=fractures.judge, device="cpu",
+        )  # fmt: skip
+
+
+def test_a_classifier_is_no_judge(fractures: Fractures, tmp_path) -> None:
+    with pytest.raises(BundleError, match="not a specimen judge"):
+        inspect(
+            fractures.bundle, [fractures.images], tmp_path / "out", by_specimen=fractures.labels,
+            specimen_judge=fractures.bundle,
+        )  # fmt: skip
+
+
+def test_classes_that_the_classifier_does_not_know_cannot_be_rare(fractures: Fractures, tmp_path) -> None:
+    with pytest.raises(InputError, match="'pore' is no class"):
+        teach_specimens(fractures.bundle, fractures.labels, tmp_path / "j.sorby", Teaching(rare_class="pore"))
+
+
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [
+        ("a_250x_3.tif", 250.0),
+        ("a-4kx.tif", 4000.0),
+        ("2.5kX.png", 2500.0),
+        ("a_00050x_003.tif", 50.0),
+        ("a_50x_100x.tif", None),
+        ("box12.tif", None),
+        ("x20.tif", None),
+    ],
+)
+def test_magnifications_in_names(name: str, stated: float | None, tmp_path) -> None:
+    assert magnification_in_name(tmp_path / name) == stated
