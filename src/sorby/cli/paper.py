@@ -14,7 +14,8 @@ from sorby.workflow.papers import PAPERS
 
 
 def _show(result: dict[str, Any]) -> str:
-    lines = [_steel_row(row) if result["paper"] == "S1" else _membrane_row(row) for row in result["table"]]
+    show = _ROWS[result["paper"]]
+    lines = [show(row) for row in result["table"]]
     notes = [f"note      {line}" for line in result["warnings"]]
     return "\n".join([*lines, *notes, f"report    {result['report']}", f"{result['seconds']:.1f} s"])
 
@@ -30,6 +31,14 @@ def _membrane_row(row: dict[str, Any]) -> str:
     return f"{what} published {row['published']['printed']:<12} ours {row['ours']['printed']:<12} {row['flag']}"
 
 
+def _fracture_row(row: dict[str, Any]) -> str:
+    said = [f"{100 * row[key]['value']:5.1f} %" for key in ("published", "ours_by_image", "ours_by_specimen")]
+    return (
+        f"{row['title']:<36} published {said[0]}   ours by image {said[1]}   specimens whole {said[2]}   {row['flag']}"
+    )
+
+
+_ROWS = {"S1": _steel_row, "S3": _membrane_row, "S4": _fracture_row}
 _S3_ONLY = (
     click.option("--scale", type=click.FloatRange(0, 4, min_open=True), default=1.0, show_default=True,
                  help="S3 without DATA: size of the phantom sheets; 0.25 is quick."),
@@ -44,7 +53,8 @@ _S3_ONLY = (
     click.option("--split-holes", is_flag=True,
                  help="S3: as published, hold out a tile while the other half of its hole stays."),
     click.option("--studies/--no-studies", default=True, show_default=True,
-                 help="S3: other training shares, contrast and smoothing."),
+                 help="S3: other training shares, contrast and smoothing. S4: tests by magnification, verdicts on"
+                      " specimens, triage."),
 )  # fmt: skip
 
 
@@ -58,8 +68,10 @@ def _membrane_options(command: Any) -> Any:
 @click.argument("name", type=click.Choice(list(PAPERS)))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @out_option("Folder of the page.")
-@click.option("--folds", type=click.IntRange(2, 100), help="S1: folds of the cross-validation.")
-@click.option("--maps/--no-maps", default=True, show_default=True, help="S1: whether figures with attention are made.")
+@click.option("--folds", type=click.IntRange(2, 100), help="S1, S4: folds of the cross-validation.")
+@click.option("--maps/--no-maps", default=True, show_default=True,
+              help="S1, S4: whether figures with attention are made.")  # fmt: skip
+@click.option("--specimens", type=click.IntRange(min=30), help="S4 without DATA: phantom specimens; 240 where absent.")
 @_membrane_options
 @recipe_options
 @column_options
@@ -68,21 +80,28 @@ def _membrane_options(command: Any) -> Any:
 def paper(name: str, data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
     """Draw a paper's tables and figures again, published cells beside ours.
 
-    DATA is a corpus or table: of structure codes (S1), or of scanned sheets with their masks (S3). Without it,
-    phantoms at the published counts are rendered once and kept in the cache.
+    DATA is a corpus or table: of structure codes (S1), of scanned sheets with their masks (S3), or of fracture
+    surfaces with specimens and magnifications (S4). Without it, phantoms are rendered once and kept in the cache: at
+    the published counts (S1, S3), or 240 specimens (S4).
 
     Example: sorby paper S1 corpus.parquet --out papers/S1
     """
     _refuse_others(name)
-    return _membrane(data, out, **options) if name == "S3" else _steel(data, out, **options)
+    return {"S1": _steel, "S3": _membrane, "S4": _fracture}[name](data, out, **options)
+
+
+#: Options that mean something to each paper; the others are for all.
+_OWN = {
+    "S1": {"folds", "maps", "recipe", "label", "group", "image"},
+    "S3": {"scale", "repeats", "held_out", "grids", "fpr_limit", "b4", "split_holes", "studies"},
+    "S4": {"folds", "maps", "recipe", "label", "group", "image", "studies", "specimens"},
+}
 
 
 def _refuse_others(name: str) -> None:
     """Refuse options that mean nothing to this paper, rather than ignore them."""
-    own = {"scale", "repeats", "held_out", "grids", "fpr_limit", "b4", "split_holes", "studies"}
-    steel = {"folds", "maps", "recipe", "label", "group", "image"}
     context = click.get_current_context()
-    for key in own if name == "S1" else steel:
+    for key in sorted(set().union(*_OWN.values()) - _OWN[name]):
         if context.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE:
             flag = "--grid" if key == "grids" else f"--{key.replace('_', '-')}"
             raise InputError(f"{flag} is no option of paper {name}", "see 'sorby paper --help'")
@@ -106,6 +125,29 @@ def _steel(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
         folds=options["folds"],
         maps=options["maps"],
         **columns,
+    )
+
+
+def _fracture(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
+    from sorby.classify import recipe as recipes
+    from sorby.workflow.papers import run_fracture_paper
+    from sorby.workflow.papers.fracture import FractureOptions
+    from sorby.workflow.papers.fracture_archive import SPECIMENS
+
+    if data is not None and options["specimens"] is not None:
+        raise InputError("--specimens is of phantoms, but DATA were given", "leave one of them out")
+    changes: dict[str, Any] = dict(overrides(options["settings"]))
+    if options["seed"] is not None:
+        changes["seed"] = options["seed"]
+    made = FractureOptions(options["folds"] or FractureOptions.folds, options["maps"], options["studies"])
+    return run_fracture_paper(
+        out,
+        data,
+        recipe=recipes.load(options["recipe"] or "fracture-frozen", changes),
+        options=made,
+        specimens=options["specimens"] or SPECIMENS,
+        device=options["device"],
+        **{key: options[key] for key in ("label", "group", "image")},
     )
 
 

@@ -61,7 +61,7 @@ def leakage_page(facts: LeakageFacts) -> str:
     """
     found = facts.found
     first, second = found.get("table1"), found.get("table1_by_specimen")
-    tables = [_fold_rows(table) for table in (first, second) if table]
+    tables = [fold_rows(table) for table in (first, second) if table]
     return render(
         "leakage.html",
         title="Leakage audit",
@@ -71,11 +71,11 @@ def leakage_page(facts: LeakageFacts) -> str:
         found=found,
         sentences=_sentences(found),
         tables=[written(table) for table in tables],
-        published=written(_published()) if first else None,
+        published=written(published_rows()) if first else None,
         published_note=PUBLISHED_NOTE,
         note=first["note"] if first else "",
         sensitivity=written(_sensitivity(first)) if first else None,
-        specimens=[written(_specimens(table)) for table in (first, second) if table],
+        specimens=[written(shared_specimens(table)) for table in (first, second) if table],
         twins=facts.twins,
         magnification=_by_magnification(found["class_by_magnification"]),
         shortcuts=written(_shortcuts(found["shortcuts"])) if found["shortcuts"] else None,
@@ -127,8 +127,14 @@ def _counted(percent: float, number: int) -> str:
     return f"{percent:.2f}\u00a0%\u00a0({number})"
 
 
-def _fold_rows(table: Mapping[str, Any]) -> Table:
-    """Return the table of one set of folds: percent, with the count it stands for."""
+def fold_rows(table: Mapping[str, Any]) -> Table:
+    """Return the table of one set of folds: percent, with the count it stands for.
+
+    Parameters
+    ----------
+    table : mapping
+        From `sorby.corpus.fold_audit.fold_table`.
+    """
     rows: list[dict[str, Any]] = []
     for row in table["folds"]:
         cells = [_counted(p, c) for p, c in zip(row["percent"], row["counts"], strict=True)]
@@ -143,7 +149,8 @@ def _fold_rows(table: Mapping[str, Any]) -> Table:
     return Table(caption, columns, rows)
 
 
-def _published() -> Table:
+def published_rows() -> Table:
+    """Return Table 1 as printed, with the counts that its percentages stand for."""
     table = published_table()
     rows: list[dict[str, Any]] = [
         {
@@ -172,7 +179,14 @@ def _sensitivity(table: Mapping[str, Any]) -> Table:
     return Table("Mean over folds with another radius or another number of neighbours", columns, rows)
 
 
-def _specimens(table: Mapping[str, Any]) -> Table:
+def shared_specimens(table: Mapping[str, Any]) -> Table:
+    """Return for each fold the specimens that stand on both sides and the images of these.
+
+    Parameters
+    ----------
+    table : mapping
+        From `sorby.corpus.fold_audit.fold_table`.
+    """
     rows = [
         {
             "fold": str(row["fold"]),

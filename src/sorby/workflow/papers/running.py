@@ -1,4 +1,4 @@
-"""``run_paper``, ``run_membrane_paper``: regenerate a paper's tables and figures as one page and its JSON."""
+"""A paper's tables and figures drawn again, as one page and its JSON: the papers of steel, membranes and fractures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import Any
 from sorby import provenance
 from sorby.backbone.runtime import Device
 from sorby.classify import Recipe
+from sorby.classify import recipe as recipes
 from sorby.corpus import Corpus
 from sorby.errors import InputError
 from sorby.files import write_json, write_text
 from sorby.report.paper_page import Part, paper_page
 from sorby.workflow.experiments.registry import Request
-from sorby.workflow.papers import durmaz2023, yan2023
+from sorby.workflow.papers import durmaz2023, schmid2025, yan2023
+from sorby.workflow.papers.fracture import FractureOptions, paper_s4
+from sorby.workflow.papers.fracture_archive import SPECIMENS, published_fracture
 from sorby.workflow.papers.membrane import MembraneRequest, paper_s3
 from sorby.workflow.papers.membrane_sheets import published_membrane
 from sorby.workflow.papers.steel import paper_s1
@@ -26,6 +29,7 @@ from sorby.workflow.phantoms import published_steel
 PAPERS = {
     "S1": "Durmaz et al. 2023: microstructure quality control of steels",
     "S3": "Yan et al. 2023: in-line defect detection in fuel-cell membranes",
+    "S4": "Schmid et al. 2025: causes of fracture in zirconia-toughened alumina",
 }
 """Papers whose tables and figures can be drawn again."""
 
@@ -82,7 +86,7 @@ def run_paper(
     """
     started = time.perf_counter()
     if name != "S1":
-        raise InputError(f"no paper {name!r} of classification", "S1; see run_membrane_paper for S3")
+        raise InputError(f"no paper {name!r} of classification", "S1; see run_membrane_paper and run_fracture_paper")
     out, base = Path(out), recipe or Recipe()
     source = published_steel() / "labels.csv" if data is None else data
     columns = {"label": label, "group": group, "image": image}
@@ -138,6 +142,63 @@ def run_membrane_paper(
     rows = [row for number in range(1, 5) for row in cells[f"table_{number}"]]
     lead = [*_LEAD, *cells["differences"], *warnings]
     return _finished("S3", Path(out), lead, yan2023.FLAWS, parts, cells, rows, warnings, seed, started)
+
+
+def run_fracture_paper(
+    out: Path | str,
+    data: Corpus | Path | str | None = None,
+    *,
+    recipe: Recipe | None = None,
+    options: FractureOptions | None = None,
+    specimens: int = SPECIMENS,
+    device: Device = "auto",
+    label: str | None = None,
+    group: str | None = None,
+    image: str | None = None,
+    before: Sequence[Part] = (),
+) -> dict[str, Any]:
+    """Draw the fracture paper's tables and figures again.
+
+    Parameters
+    ----------
+    out : path
+        Gets ``paper.json`` and ``report.html``.
+    data : Corpus or path, optional
+        SEM pictures with columns ``specimen`` and ``magnification``, as ``sorby corpus build ARCHIVE --reports DIR``
+        makes them; where absent, an archive of phantoms is rendered once, read, and kept in the cache.
+    recipe : Recipe, optional
+        The packaged recipe ``fracture-frozen`` where absent; ``fracture-vit`` is the published one.
+    options : FractureOptions, optional
+    specimens : int
+        Phantoms, where *data* is absent.
+    device : {"auto", "cpu", "cuda"}
+    label, group, image : str, optional
+        Columns of a table.
+    before : sequence of Part
+        Further parts of the page that stand before the paper's.
+
+    Returns
+    -------
+    dict
+        ``paper``, ``table`` (rows of Table 2 and the supplement), ``cells``, ``report``, ``seconds``, ``warnings``.
+
+    Raises
+    ------
+    InputError
+        The data name no specimens or magnifications, or too few.
+    """
+    started = time.perf_counter()
+    out, base = Path(out), recipe or recipes.load("fracture-frozen")
+    source = published_fracture(specimens) if data is None else data
+    request = Request(source, out, base, device, {"label": label, "group": group, "image": image}, {})
+    parts, cells, warnings = paper_s4(request, options or FractureOptions())
+    shutil.rmtree(out / "state", ignore_errors=True)
+    if data is None:
+        warnings.append(f"{specimens} phantom specimens; the paper had {schmid2025.IMAGES} pictures of some 790")
+    lead = [*_LEAD, *cells["differences"], *warnings]
+    return _finished(
+        "S4", out, lead, schmid2025.FLAWS, [*before, *parts], cells, cells["table_2"], warnings, base.seed, started
+    )
 
 
 def _finished(
