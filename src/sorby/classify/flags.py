@@ -19,10 +19,11 @@ from sorby.evidence import Estimate, proportion, softmax
 
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 FLAGS: Mapping[str, str] = {
     "origin-not-in-view": "the picture does not look like those that show a fracture origin",
-    "contaminated": "carbon-like or metal-like stains cover more of the surface than the stated share",
+    "contaminated": "the surface looks like those under residue, or stains cover more of it than the stated share",
     "low-magnification-only": "a cause that needs an expert's eye is named from low magnification alone",
     "rare-class-unsure": "the rare class is less probable than its wanted precision asks for",
 }
@@ -83,19 +84,19 @@ class FlagRules:
 
 
 @dataclass(frozen=True, eq=False)
-class OriginHead:
-    """Tells pictures with the fracture origin in view from others, by the classifier's features.
+class FlagHead:
+    """Tells pictures that deserve a flag from others, by the classifier's features.
 
     Attributes
     ----------
     linear : Linear
-        Two classes: not in view, in view.
+        Two classes: to be flagged, in order.
     threshold : float
-        Probability of "in view" below which a picture is flagged.
+        Probability of "in order" below which a picture is flagged.
     sensitivity : Estimate
-        Share of the pictures without origin that were flagged, cross-fitted.
+        Share of the pictures that deserve it that were flagged, cross-fitted.
     specificity : Estimate
-        Share of the pictures with origin that were not.
+        Share of the pictures in order that were not.
     """
 
     linear: Linear
@@ -103,35 +104,40 @@ class OriginHead:
     sensitivity: Estimate
     specificity: Estimate
 
-    def in_view(self, features: Features) -> Floats:
-        """Return the probability that the origin is in view, shape (N,)."""
-        return np.asarray(softmax(self.linear(features))[:, 1])
+    def flagged(self, features: Features) -> Mask:
+        """Say which pictures are flagged, shape (N,)."""
+        return np.asarray(softmax(self.linear(features))[:, 1] < self.threshold)
+
+    def figures(self) -> dict[str, Any]:
+        """Return how well it does, fit for JSON."""
+        return {"sensitivity": self.sensitivity.as_dict(), "specificity": self.specificity.as_dict()}
 
 
-def fit_origin_head(
+def fit_flag_head(
     features: Features,
-    in_view: npt.ArrayLike,
+    in_order: npt.ArrayLike,
     groups: npt.ArrayLike | None,
     *,
     specificity: float = 0.95,
     seed: int = 0,
-) -> OriginHead:
-    """Teach the head on pictures of which it is known whether they show the origin (phantoms, or an expert's marks).
+) -> FlagHead:
+    """Teach the head of a flag on pictures of which it is known (phantoms, or an expert's marks).
 
     Parameters
     ----------
     features : ndarray, shape (N, D)
-    in_view : array_like of bool, shape (N,)
+    in_order : array_like of bool, shape (N,)
+        Whether the picture shows the origin, or is clean.
     groups : array_like, shape (N,), optional
         Specimens; folds keep them whole.
     specificity : float
-        Wanted share of pictures with origin that are not flagged; the threshold is chosen for it on cross-fitted
+        Wanted share of pictures in order that are not flagged; the threshold is chosen for it on cross-fitted
         probabilities.
     seed : int
 
     Returns
     -------
-    OriginHead
+    FlagHead
         Sensitivity and specificity are counted on pictures of specimens that the scoring fold had not seen; the
         threshold itself was chosen on them, so the specificity is the wanted one by choice.
 
@@ -140,16 +146,16 @@ def fit_origin_head(
     InputError
         There are too few pictures of either kind.
     """
-    truth = np.asarray(in_view, dtype=bool)
+    truth = np.asarray(in_order, dtype=bool)
     if min(truth.sum(), (~truth).sum()) < 2 * _FOLDS:
         raise InputError(
-            f"{int(truth.sum())} pictures with and {int((~truth).sum())} without origin are too few to learn it",
+            f"{int(truth.sum())} pictures in order and {int((~truth).sum())} others are too few to learn it",
             f"{2 * _FOLDS} of each are the least",
         )
     labels = truth.astype(np.intp)
     folds = inner_folds(labels, _FOLDS, groups, seed)
     if min(len(np.unique(folds[truth])), len(np.unique(folds[~truth]))) < 2:
-        raise InputError("pictures of one kind come from a single specimen", "add specimens that show it")
+        raise InputError("pictures of one kind come from too few specimens", "add specimens that show it")
     # Both kinds count alike, however many there are of each.
     weights = np.where(truth, 0.5 / truth.mean(), 0.5 / (~truth).mean())
     examples = Examples(np.arange(len(labels)), labels, weights)
@@ -160,7 +166,7 @@ def fit_origin_head(
         p[folds == k] = softmax(model(features[folds == k]))[:, 1]
     threshold = float(np.quantile(p[truth], 1.0 - specificity, method="lower"))
     flagged = p < threshold
-    return OriginHead(
+    return FlagHead(
         chosen.model,
         threshold,
         proportion(int((flagged & ~truth).sum()), int((~truth).sum()), "cross-fitted, specimens whole"),
@@ -175,8 +181,7 @@ def image_flags(
     dark_share: Floats,
     bright_share: Floats,
     magnification: Floats,
-    in_view: Floats | None = None,
-    origin_threshold: float = 0.0,
+    taught: Mapping[str, Mask] | None = None,
 ) -> list[tuple[str, ...]]:
     """Return the flags of each image, in the order of `FLAGS`.
 
@@ -189,15 +194,15 @@ def image_flags(
         Stained shares.
     magnification : ndarray, shape (N,)
         NaN where unknown; then nothing is said of it.
-    in_view : ndarray, shape (N,), optional
-        Probability that the origin is in view.
-    origin_threshold : float
+    taught : mapping of str to ndarray of bool, optional
+        Flags that a `FlagHead` gave, by code; for residue they take the place of the stained shares.
     """
-    n = len(labels)
+    n, given = len(labels), taught or {}
     needs_expert = np.array([label in rules.expert_classes for label in labels], bool)
+    stained = (dark_share >= rules.dark_share) | (bright_share >= rules.bright_share)
     found = {
-        "origin-not-in-view": np.zeros(n, bool) if in_view is None else in_view < origin_threshold,
-        "contaminated": (dark_share >= rules.dark_share) | (bright_share >= rules.bright_share),
+        "origin-not-in-view": given.get("origin-not-in-view", np.zeros(n, bool)),
+        "contaminated": given.get("contaminated", stained),
         "low-magnification-only": needs_expert & (magnification <= rules.low_magnification),
     }
     return [tuple(code for code, flag in found.items() if flag[k]) for k in range(n)]

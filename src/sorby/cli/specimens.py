@@ -25,12 +25,11 @@ def _show(result: dict[str, Any]) -> str:
             f"{rare['class']}: called from {rare['threshold']:.2f}, precision {rare['precision']['value']:.2f}, recall"
             f" {rare['recall']['value']:.2f} instead of {rare['recall_without']['value']:.2f}"
         )
-    origin = result["origin_in_view"]
-    if origin is not None:
-        lines.append(
-            f"origin-not-in-view: finds {origin['sensitivity']['value']:.2f} of pictures without origin, spares"
-            f" {origin['specificity']['value']:.2f} of those with it"
-        )
+    lines += [
+        f"{code}: finds {found['sensitivity']['value']:.2f} of such pictures, spares"
+        f" {found['specificity']['value']:.2f} of the others"
+        for code, found in result["taught_flags"].items()
+    ]
     return "\n".join([*lines, *(f"note      {line}" for line in result["warnings"]), f"bundle    {result['bundle']}"])
 
 

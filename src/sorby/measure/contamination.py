@@ -1,8 +1,13 @@
 """Residue on a fracture surface: carbon films (dark and smooth) and metal rubbed off a fixture (bright and smooth).
 
 Both lie on the surface and hide its fine relief. A place counts as stained where it is clearly darker or brighter than
-the surface as a whole over many pixels, and flatter than it. Pores are dark but small and rough-rimmed; shadows of the
-detector are broad, and are taken off first.
+the surface as a whole over many pixels, and not among its roughest. Pores are dark but small and rough-rimmed; shadows
+of the detector are broad, and are taken off first.
+
+A warning, not a measurement. The thresholds were chosen on one set of phantoms; on another, flagging from 6 % of the
+surface spared 97 % of the clean pictures and found 23 % of those with residue on 5 % or more of the picture (area under
+the ROC curve .86). What covers the whole picture, as at 4,000x and above, has nothing to stand out from. A flag that is
+taught on marked pictures (`sorby.classify.flags.FlagHead`) finds nearly twice as many.
 """
 
 from __future__ import annotations
@@ -20,7 +25,8 @@ Mask = npt.NDArray[np.bool_]
 
 _SIDE_PX = 320
 _LOCAL_PX = 4.0
-_DARKER, _BRIGHTER = 0.075, 0.10  # of full scale, against the surface's median
+_DARKER, _BRIGHTER = 0.10, 0.12  # of full scale, against the surface's median
+_FLATTEST = 0.7  # share of the surface that may be stained: its roughest places are none
 _OPENING_PX = 5  # smaller stains are pores and bright edges
 
 
@@ -71,7 +77,7 @@ def find_stains(pixels: Pixels) -> Stains:
     level = gaussian_filter(values, _LOCAL_PX) - _tilt(values, surface)
     middle = float(np.median(level[surface])) if surface.any() else 0.0
     contrast = _log_contrast(values)
-    flat = contrast < (np.median(contrast[surface]) if surface.any() else 0.0)
+    flat = contrast < (np.quantile(contrast[surface], _FLATTEST) if surface.any() else 0.0)
     shape = np.ones((_OPENING_PX, _OPENING_PX), bool)
     dark = binary_opening(surface & flat & (level < middle - _DARKER), shape)
     bright = binary_opening(surface & flat & (level > middle + _BRIGHTER), shape)

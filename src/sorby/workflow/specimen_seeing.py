@@ -117,15 +117,13 @@ def _flagged(
     if judge is not None and verdicts:
         features = _look_closer(classifier, looks, known, device)
         seen.features += list(features)
-        origin = judge.origin
         flags = image_flags(
             [verdict.label for verdict in verdicts],
             judge.rules,
             dark_share=np.array([look.dark for look in looks]),
             bright_share=np.array([look.bright for look in looks]),
             magnification=np.array([look.magnification for look in looks]),
-            in_view=None if origin is None else origin.in_view(features),
-            origin_threshold=0.0 if origin is None else origin.threshold,
+            taught={code: head.flagged(features) for code, head in judge.heads.items()},
         )
     named = iter(
         [replace(verdict, reasons=(*verdict.reasons, *own)) for verdict, own in zip(verdicts, flags, strict=True)]

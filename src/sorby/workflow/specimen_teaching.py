@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from sorby.backbone.pipeline import stream
 from sorby.backbone.runtime import Device
 from sorby.bundle import TrainingData
 from sorby.classify import Classifier
-from sorby.classify.flags import FlagRules, OriginHead, fit_origin_head
+from sorby.classify.flags import FlagHead, FlagRules, fit_flag_head
 from sorby.classify.specimens import DESCRIPTIONS, METHODS, Bags, Method, SpecimenModel, fit_specimens
 from sorby.classify.specimens.judge import SpecimenJudge
 from sorby.corpus import Corpus
@@ -25,7 +26,10 @@ from sorby.progress import bar
 from sorby.workflow.data import open_data
 from sorby.workflow.opening import open_classifier
 
-IN_VIEW = "origin_in_view"
+IN_VIEW, RESIDUE = "origin_in_view", "contamination"
+"""Columns that teach flags: whether a picture shows the origin; which share of it lies under residue."""
+
+_CLEAN, _DIRTY = 0.01, 0.05  # shares of the picture; what lies between teaches neither
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def teach_specimens(
     bundle : path
         A classifier. Fine-tuned ones know the images that tuned them too well: those are left out.
     data : Corpus or path
-        With specimens; a column ``origin_in_view`` (true, false), where there is one, teaches the flag of that name.
+        With specimens; columns ``origin_in_view`` (true, false) and ``contamination`` (share of the picture), where
+        there are any, teach the flags ``origin-not-in-view`` and ``contaminated``.
     out : path
         The new bundle, a ``.sorby`` file.
     teaching : Teaching, optional
@@ -92,7 +97,7 @@ def teach_specimens(
     -------
     dict
         ``bundle``, ``sha256``, ``method``, ``n_specimens``, ``n_images``, ``cross_fitted`` (``accuracy``, ``macro_f1``,
-        ``coverage``), ``rare_class``, ``origin_in_view``, ``warnings``, ``quarantined``.
+        ``coverage``), ``rare_class``, ``taught_flags``, ``warnings``, ``quarantined``.
 
     Raises
     ------
@@ -112,7 +117,10 @@ def teach_specimens(
     bags, _ = Bags.of(features, corpus.groups, labels)
     model = fit_specimens(bags, len(classifier.classes), chosen.method, alpha=chosen.alpha, seed=chosen.seed)
     control = _rare(model, bags, classifier.classes, chosen, warnings)
-    origin = _origin(corpus, features, chosen.seed, warnings)
+    heads = _flag_heads(corpus, features, chosen.seed, warnings)
+    if model.scarce:
+        scarce = ", ".join(classifier.classes[code] for code in model.scarce)
+        warnings.append(f"too few specimens of {scarce}: calibrated by models that had not seen the class")
     if message := model.conformal.attainability.message:
         warnings.append(message)
     rules = FlagRules(
@@ -122,7 +130,7 @@ def teach_specimens(
         rare_threshold=0.0 if control is None else control.threshold,
     )
     rare = {} if control is None else {"class": chosen.rare_class, **control.as_dict()}
-    judge = SpecimenJudge(model, classifier.classes, opened.sha256, rules, origin, rare)
+    judge = SpecimenJudge(model, classifier.classes, opened.sha256, rules, heads, rare)
     metrics = _cross_fitted(model, bags, len(classifier.classes), chosen.seed)
     training = TrainingData(fingerprint=corpus.fingerprint(), n=len(corpus), n_specimens=bags.n)
     sha256 = judge.save(out, training, metrics=metrics, seed=chosen.seed, notes=warnings)
@@ -136,9 +144,7 @@ def teach_specimens(
         "n_images": len(corpus),
         "cross_fitted": metrics,
         "rare_class": rare,
-        "origin_in_view": None
-        if origin is None
-        else {"sensitivity": origin.sensitivity.as_dict(), "specificity": origin.specificity.as_dict()},
+        "taught_flags": {code: head.figures() for code, head in heads.items()},
         "warnings": warnings,
         "quarantined": [entry.as_dict() for entry in (*data_opened.quarantined, *quarantined)],
     }
@@ -212,32 +218,53 @@ def _rare(
     return control
 
 
-def _origin(corpus: Corpus, features: npt.NDArray[np.float32], seed: int, warnings: list[str]) -> OriginHead | None:
-    """Teach the flag of the origin where the corpus says which images show it."""
-    if IN_VIEW not in corpus.table or corpus.table[IN_VIEW].isna().all():
-        warnings.append(f"no column {IN_VIEW}: the flag origin-not-in-view is not given")
-        return None
-    stated = corpus.table[IN_VIEW].astype(str).str.lower()
-    known = stated.isin(("true", "false", "1", "0", "1.0", "0.0")).to_numpy(bool)
-    shown = stated.isin(("true", "1", "1.0")).to_numpy(bool)
-    groups = corpus.groups
+def _flag_heads(
+    corpus: Corpus, features: npt.NDArray[np.float32], seed: int, warnings: list[str]
+) -> dict[str, FlagHead]:
+    """Teach the flags whose pictures the corpus marks, and say of the others what becomes of them."""
+    marked = {
+        "origin-not-in-view": (_in_view(corpus), f"no column {IN_VIEW}: it is not given"),
+        "contaminated": (_clean(corpus), f"no column {RESIDUE}: it goes by stained shares of the surface"),
+    }
+    groups, heads = corpus.groups, {}
     assert groups is not None
-    try:
-        return fit_origin_head(features[known], shown[known], groups[known], seed=seed)
-    except InputError as error:
-        warnings.append(f"the flag origin-not-in-view is not given: {error.message}")
-        return None
+    for code, (in_order, without) in marked.items():
+        known = ~np.isnan(in_order)
+        if not known.any():
+            warnings.append(f"flag {code}: {without}")
+            continue
+        try:
+            heads[code] = fit_flag_head(features[known], in_order[known] > 0, groups[known], seed=seed)
+        except InputError as error:
+            warnings.append(f"flag {code} was not taught: {error.message}")
+    return heads
+
+
+def _in_view(corpus: Corpus) -> npt.NDArray[np.float64]:
+    """Return 1 for pictures that show the origin, 0 for others, NaN where nothing is said."""
+    if IN_VIEW not in corpus.table:
+        return np.full(len(corpus), np.nan)
+    stated = corpus.table[IN_VIEW].astype(str).str.lower()
+    shown = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
+    return np.asarray(stated.map(shown), np.float64)
+
+
+def _clean(corpus: Corpus) -> npt.NDArray[np.float64]:
+    """Return 1 for clean pictures, 0 for those under residue, NaN between and where nothing is said."""
+    if RESIDUE not in corpus.table:
+        return np.full(len(corpus), np.nan)
+    share = pd.to_numeric(corpus.table[RESIDUE], errors="coerce").to_numpy(np.float64)
+    return np.where(share < _CLEAN, 1.0, np.where(share >= _DIRTY, 0.0, np.nan))
 
 
 def _cross_fitted(model: SpecimenModel, bags: Bags, n_classes: int, seed: int) -> dict[str, Any]:
     """Return figures of specimens judged by folds that had not seen them."""
     found = score(bags.labels, model.cross_scores.argmax(axis=1), n_classes, None, seed)
-    sets = np.zeros((bags.n, n_classes), bool)
     p = softmax(model.cross_scores)
     # Each specimen by the thresholds of all: what CV+ gives a new specimen, up to its own share in them.
     own = 1.0 - p[np.arange(bags.n), bags.labels]
     rank = min(int(np.ceil((1.0 - model.conformal.alpha) * (bags.n + 1))), bags.n)
-    sets[:] = 1.0 - p <= np.sort(own)[rank - 1]
+    sets = 1.0 - p <= np.sort(own)[rank - 1]
     return {
         "accuracy": found["accuracy"].as_dict(),
         "macro_f1": found["macro_f1"].as_dict(),

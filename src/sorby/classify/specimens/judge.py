@@ -14,7 +14,7 @@ import numpy as np
 
 from sorby import provenance
 from sorby.bundle import Description, OpenBundle, TrainingData, write
-from sorby.classify.flags import FlagRules, OriginHead
+from sorby.classify.flags import FlagHead, FlagRules
 from sorby.classify.heads.logistic import Linear
 from sorby.classify.specimens import SPECIMENS_KIND as KIND
 from sorby.classify.specimens.model import SpecimenModel
@@ -39,8 +39,8 @@ class SpecimenJudge:
     classifier_sha256 : str
         Of the classifier's bundle.
     rules : FlagRules
-    origin : OriginHead or None
-        None where nobody marked which pictures show the origin.
+    heads : dict of str to FlagHead
+        By the code of the flag; those whose pictures somebody marked.
     rare : dict
         How the rare class's threshold was chosen, fit for JSON; empty where there is none.
     """
@@ -49,7 +49,7 @@ class SpecimenJudge:
     classes: tuple[str, ...]
     classifier_sha256: str
     rules: FlagRules
-    origin: OriginHead | None = None
+    heads: Mapping[str, FlagHead] = field(default_factory=dict)
     rare: Mapping[str, Any] = field(default_factory=dict)
 
     def save(
@@ -63,10 +63,9 @@ class SpecimenJudge:
             It cannot be written.
         """
         conformal = self.model.conformal
-        origin = self.origin
         arrays = self.model.as_arrays()
-        if origin is not None:
-            arrays |= {"origin.weight": origin.linear.weight, "origin.bias": origin.linear.bias}
+        for code, head in self.heads.items():
+            arrays |= {f"flag.{code}.weight": head.linear.weight, f"flag.{code}.bias": head.linear.bias}
         description = Description(
             kind=KIND,
             name=path.stem,
@@ -76,12 +75,8 @@ class SpecimenJudge:
                 "classifier_sha256": self.classifier_sha256,
                 "flags": self.rules.as_dict(),
                 "rare_class": dict(self.rare),
-                "origin": None
-                if origin is None
-                else {
-                    "threshold": origin.threshold,
-                    "sensitivity": origin.sensitivity.as_dict(),
-                    "specificity": origin.specificity.as_dict(),
+                "taught_flags": {
+                    code: {"threshold": head.threshold, **head.figures()} for code, head in self.heads.items()
                 },
             },
             calibration={
@@ -123,14 +118,14 @@ class SpecimenJudge:
         try:
             model: dict[str, Any] = dict(description.model)
             arrays = bundle.tensors("weights")
-            own = {key: value for key, value in arrays.items() if not key.startswith("origin.")}
+            own = {key: value for key, value in arrays.items() if not key.startswith("flag.")}
             temperature = float(description.calibration["temperature"])  # type: ignore[arg-type]
             return cls(
                 SpecimenModel.from_arrays(model["method"], temperature, own),
                 tuple(description.classes),
                 str(model["classifier_sha256"]),
                 FlagRules.from_dict(model["flags"]),
-                _origin(model["origin"], arrays),
+                {code: _head(code, entry, arrays) for code, entry in model["taught_flags"].items()},
                 dict(model["rare_class"]),
             )
         except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
@@ -140,17 +135,19 @@ class SpecimenJudge:
             ) from error
 
 
-def _origin(entry: Mapping[str, Any] | None, arrays: Mapping[str, Any]) -> OriginHead | None:
-    if entry is None:
-        return None
-
+def _head(code: str, entry: Mapping[str, Any], arrays: Mapping[str, Any]) -> FlagHead:
     def estimate(facts: Mapping[str, Any]) -> Estimate:
         bounds = facts["ci95"]
         ci95 = None if bounds is None else (float(bounds[0]), float(bounds[1]))
         return Estimate(float(facts["value"]), ci95, int(facts["n"]), str(facts["method"]), str(facts.get("note", "")))
 
-    linear = Linear(np.asarray(arrays["origin.weight"], np.float32), np.asarray(arrays["origin.bias"], np.float32))
-    return OriginHead(linear, float(entry["threshold"]), estimate(entry["sensitivity"]), estimate(entry["specificity"]))
+    weight, bias = (np.asarray(arrays[f"flag.{code}.{part}"], np.float32) for part in ("weight", "bias"))
+    return FlagHead(
+        Linear(weight, bias),
+        float(entry["threshold"]),
+        estimate(entry["sensitivity"]),
+        estimate(entry["specificity"]),
+    )
 
 
 def load_bundle(bundle: OpenBundle, device: str) -> SpecimenJudge:
