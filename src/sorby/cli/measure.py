@@ -9,6 +9,7 @@ import click
 
 from sorby.cli._frame import reports
 from sorby.cli.measure_grains import boundaries, grains, inclusions
+from sorby.cli.measure_mirror import mirror
 
 
 def _show_needles(result: dict[str, Any]) -> str:
@@ -41,7 +42,7 @@ def measure() -> None:
     """
 
 
-for command in (grains, inclusions, boundaries):
+for command in (grains, inclusions, boundaries, mirror):
     measure.add_command(command)
 
 
