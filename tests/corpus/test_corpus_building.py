@@ -96,6 +96,16 @@ def test_a_single_class_is_refused_and_named_unless_allowed(two_classes):
     assert len(build([two_classes], min_classes=1).corpus) == 5
 
 
+def test_a_specimen_in_two_classes_is_named_and_takes_part(two_classes):
+    rows = ["image,label,specimen", *(f"bainite/{k}.png,bainite,S{k}" for k in range(3))]
+    rows += ["pearlite/0.png,pearlite,S0", "pearlite/1.png,pearlite,S8"]
+    built = build([write_table(two_classes / "t.csv", "\n".join(rows))])
+    (said,) = [line for line in built.warnings if "several classes" in line]
+    assert said.startswith("specimens with images of several classes: 1, e.g. S0 (bainite, pearlite)")
+    assert "mend the labels" in said
+    assert len(built.corpus.usable()) == 5
+
+
 def test_a_class_with_one_image_is_named(two_classes, draw):
     draw(two_classes / "martensite" / "only.png")
     assert any("martensite" in line and "single image" in line for line in build([two_classes]).warnings)

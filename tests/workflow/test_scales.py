@@ -90,7 +90,10 @@ def test_without_an_engine_tags_still_work_and_the_result_says_what_was_not_read
 def test_pictures_without_bars_ask_for_no_engine(tmp_path, engine_absent):
     Image.fromarray(picture()).save(tmp_path / "plain.png")
     result = state_scales([tmp_path / "plain.png"])
-    assert result["warnings"] == []
+    (said,) = result["warnings"]
+    assert said.startswith("1 of 1 images have no pixel size in tags, sidecar file or info bar")
+    assert "plain.png" in said
+    assert "column pixel_size_um" in said
     assert result["images"][0]["source"] == "none"
     assert result["images"][0]["info_bar"] is None
 

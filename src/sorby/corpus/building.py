@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sorby.corpus.folders import Listed, list_folder
@@ -322,6 +323,7 @@ def _check_classes(found: Built, min_classes: int) -> None:
         )
     groups = usable.groups
     if groups is not None:
+        found.warnings.extend(_in_several_classes(usable))
         specimens = pd.Series(groups).groupby(usable.labels).nunique()
         one = [name for name in classes if specimens[name] == 1 and counts[name] > 1]
         if one:
@@ -329,3 +331,16 @@ def _check_classes(found: Built, min_classes: int) -> None:
                 "all images are of one specimen, so a split by specimen cannot divide them, in "
                 f"{'classes' if len(one) > 1 else 'class'} {', '.join(one)}"
             )
+
+
+def _in_several_classes(usable: Corpus) -> list[str]:
+    """Name specimens with images of several classes: right where a specimen has regions, wrong where it has a cause."""
+    labels = pd.Series(usable.labels).groupby(np.asarray(usable.groups)).unique()
+    several = labels[labels.map(len) > 1]
+    if not len(several):
+        return []
+    first = f"{several.index[0]} ({', '.join(sorted(map(str, several.iloc[0])))})"
+    return [
+        f"specimens with images of several classes: {len(several)}, e.g. {first}; they take part, so mend the labels if"
+        " a specimen can have one class only"
+    ]

@@ -82,6 +82,12 @@ def state_scales(
     if not stated:
         first = quarantined[0]
         raise InputError(f"none of {len(quarantined)} files is an image ({first.reason})", "check the paths")
+    silent = [entry["file"] for entry in stated if entry["pixel_size_um"] is None]
+    if silent:
+        warnings.append(
+            f"{len(silent)} of {len(stated)} images have no pixel size in tags, sidecar file or info bar,"
+            f" e.g. {silent[0]}; state it in a table's column pixel_size_um, or by a command's --pixel-size-um"
+        )
     return {
         "images": stated,
         "engine": None if reader is None else reader.provenance,

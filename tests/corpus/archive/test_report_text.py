@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pypdfium2
 import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.pdfencrypt import StandardEncryption
@@ -145,6 +146,31 @@ def test_of_500_pages_the_first_are_read_and_the_rest_is_said(tmp_path):
     text = read_report_text(pdf(tmp_path / "long.pdf", pages), PAGES, no_reader)
     assert (len(text.pages), text.n_pages) == (PAGES.most, 500)
     assert text.problems == ("488 of 500 pages not read (pages.most is 12)",)
+
+
+def test_without_text_recognition_pages_with_a_text_layer_are_read_and_read_again_once_it_is_there(tmp_path):
+    scan(tmp_path / "scan.pdf")
+    pdf(tmp_path / "page.pdf", [["FOAN: FOAN-2023-00417-9 and further text"]])
+    whole = pypdfium2.PdfDocument.new()
+    for name in ("page.pdf", "scan.pdf"):
+        with pypdfium2.PdfDocument(tmp_path / name) as part:
+            whole.import_pages(part)
+    whole.save(tmp_path / "both.pdf")
+    whole.close()
+
+    def absent():
+        raise MissingPartError("rapidocr is not installed", "pip install 'sorby[ocr]'")
+
+    cache = tmp_path / "cache"
+    text = read_report_text(tmp_path / "both.pdf", PAGES, absent, engine="one", cache=cache)
+    assert [line.text for line in text.lines] == ["FOAN: FOAN-2023-00417-9 and further text"]
+    assert text.problems == (
+        "pages without text layer not read, 2: rapidocr is not installed; pip install 'sorby[ocr]'",
+    )
+    again = read_report_text(tmp_path / "both.pdf", PAGES, Reader, engine="one", cache=cache)
+    assert (len(again.lines), again.problems) == (4, ())
+    with pytest.raises(MissingPartError, match="not installed"):
+        read_report_text(tmp_path / "scan.pdf", PAGES, absent)
 
 
 def test_a_text_in_the_cache_is_not_read_again(tmp_path):

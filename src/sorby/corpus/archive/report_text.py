@@ -15,7 +15,7 @@ import pypdfium2
 
 from sorby.corpus.archive.patterns import bounded_lines
 from sorby.corpus.archive.rules import PageRules
-from sorby.errors import InputError
+from sorby.errors import InputError, MissingPartError
 from sorby.files import sha256_file, write_json
 from sorby.micrograph.text_reading.lines import TextLine, in_rows
 
@@ -26,6 +26,7 @@ _FORMAT = 1  # of the stored text; another one is read anew
 _LONGEST_PX = 5000  # a page drawn at the size of a wall is rendered coarser
 _PASSWORD = 4  # PDFium's error number
 _SURE = 0.8  # mean confidence from which the first orientation is taken without trying the others
+_NOT_RECOGNISED = "pages without text layer not read"
 _UPRIGHT = 0.7  # share of letters in boxes wider than tall, likewise
 
 
@@ -127,8 +128,10 @@ def read_report_text(
     Raises
     ------
     InputError
-        Empty, damaged, encrypted, without pages or without any text; and `MissingPartError` where a scan comes up and
-        text recognition is not installed. One line, naming the file.
+        Empty, damaged, encrypted, without pages or without any text. One line, naming the file.
+    MissingPartError
+        A scan, and text recognition is not installed. Where some pages have a text layer, these are read, and
+        ``problems`` says which are not.
     """
     places: list[Path] = []
     if cache is not None:
@@ -138,9 +141,14 @@ def read_report_text(
         if (stored := _stored(place)) is not None:
             return stored
     text = _read(path, rules, open_reader)
-    if places:
+    if places and not _wants_reader(text):
         write_json(places[1] if text.recognised else places[0], _as_dict(text))
     return text
+
+
+def _wants_reader(text: ReportText) -> bool:
+    """Whether text recognition was missing: once it is installed, the report is to be read again."""
+    return any(line.startswith(_NOT_RECOGNISED) for line in text.problems)
 
 
 def _read(path: Path, rules: PageRules, open_reader: OpenReader) -> ReportText:
@@ -156,16 +164,43 @@ def _read(path: Path, rules: PageRules, open_reader: OpenReader) -> ReportText:
         n_pages = len(document)
         if not n_pages:
             raise InputError(f"{path}: a PDF without pages", "save it again")
-        pages = tuple(_page(document, number, rules, open_reader) for number in range(min(n_pages, rules.most)))
+        pages, unheard = _pages(document, min(n_pages, rules.most), rules, open_reader)
     except pypdfium2.PdfiumError as error:
         raise InputError(f"{path}: a page cannot be read ({error})", "save it again") from error
     finally:
         document.close()
     if not any(page.lines for page in pages):
         raise InputError(f"{path}: no text, neither as text nor as a picture of it", "look at the report")
-    unread = n_pages - len(pages)
+    unread = n_pages - min(n_pages, rules.most)
     problems = (f"{unread} of {n_pages} pages not read (pages.most is {rules.most})",) if unread else ()
-    return ReportText(pages, n_pages, problems)
+    return ReportText(pages, n_pages, (*problems, *unheard))
+
+
+def _pages(
+    document: Any, count: int, rules: PageRules, open_reader: OpenReader
+) -> tuple[tuple[Page, ...], tuple[str, ...]]:
+    """Read pages; where text recognition is missing, those with a text layer, and say which were not recognised.
+
+    Raises
+    ------
+    MissingPartError
+        It is missing and no page has a text layer.
+    """
+    pages: list[Page] = []
+    mute: list[int] = []
+    missing: MissingPartError | None = None
+    for number in range(count):
+        try:
+            pages.append(_page(document, number, rules, open_reader))
+        except MissingPartError as error:
+            missing = error
+            mute.append(number + 1)
+    if missing is None:
+        return tuple(pages), ()
+    if not any(page.source == "text layer" for page in pages):
+        raise missing
+    listed = ", ".join(map(str, mute))
+    return tuple(pages), (f"{_NOT_RECOGNISED}, {listed}: {missing.message}; {missing.hint}",)
 
 
 def _page(document: Any, number: int, rules: PageRules, open_reader: OpenReader) -> Page:

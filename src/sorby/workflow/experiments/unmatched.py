@@ -334,13 +334,13 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
         Column("name", "arm, specimens labelled"),
         Column("macro_f1", "macro-F1", "share"),
         Column("accuracy", "accuracy", "share"),
-        Column("difference.macro_f1", "macro-F1 less reference, points", "points"),
+        Column("difference.macro_f1", "less reference, points", "points"),
         Column("shown", "shown"),
-        Column("less_labelled_only.macro_f1", f"macro-F1 less {_BASE}, points", "points"),
+        Column("less_labelled_only.macro_f1", f"less {_BASE}, points", "points"),
     )
     caption = (
         f"Each arm at each share of labelled specimens; the reference of {_ALL} is {_OWN}, that of the others {_BASE}."
-        " Below each figure its 95 % interval."
+        " Differences are of macro-F1; below each figure its 95 % interval."
     )
     return Table(caption, columns, rows)
 
@@ -355,7 +355,7 @@ def _joining_table(joining: Sequence[dict[str, Any]], settings: _Settings) -> Ta
         Column("limit", "confidence limit", "number"),
         Column("without_limit", "fits, none joined", "count"),
         Column("fits", "fits", "count"),
-        Column("right", "right of those that joined", "share"),
+        Column("right", "of them right", "share"),
     )
     wanted = percent(settings.rule.precision)
     return Table(f"What joined, means over folds and draws; {wanted} right were asked for.", columns, joining)
