@@ -24,6 +24,7 @@ from sorby.anomaly.recipe import AnomalyRecipe
 from sorby.bundle import Description
 from sorby.classify import REASONS
 from sorby.classify import recipe as recipes
+from sorby.classify.flags import FLAGS
 from sorby.classify.recipe import Recipe
 from sorby.cli import cli
 from sorby.corpus.schema import COLUMNS
@@ -214,10 +215,10 @@ def command_page() -> str:
 
 
 def reasons() -> str:
-    """Return the table of reason codes."""
+    """Return the table of reason codes; those of flags come last, which only a specimen judge gives."""
+    known = {**REASONS, **{code: f"flag of a specimen judge: {text}" for code, text in FLAGS.items()}}
     return (
-        "\n".join(["| code | means |", "|---|---|", *(f"| `{code}` | {text} |" for code, text in REASONS.items())])
-        + "\n"
+        "\n".join(["| code | means |", "|---|---|", *(f"| `{code}` | {text} |" for code, text in known.items())]) + "\n"
     )
 
 

@@ -110,6 +110,22 @@ def test_folders_are_specimens_without_any_judge(fractures: Fractures, tmp_path)
     assert "majority vote" in said["guarantee"]
 
 
+def test_images_that_state_no_magnification_are_counted_where_it_would_matter(fractures: Fractures, tmp_path) -> None:
+    picture = next(fractures.images.iterdir())
+    (tmp_path / "in").mkdir()
+    shutil.copy(picture, tmp_path / "in" / "a.png")
+    found = inspect(
+        fractures.bundle, [tmp_path / "in"], tmp_path / "out", by_specimen="folder", specimen_judge=fractures.judge,
+        device="cpu",
+    )  # fmt: skip
+    assert any(line.startswith("1 images state no magnification") for line in found["warnings"])
+    stated = inspect(
+        fractures.bundle, [tmp_path / "in"], tmp_path / "stated", by_specimen="folder", magnification=50.0,
+        specimen_judge=fractures.judge, device="cpu",
+    )  # fmt: skip
+    assert not any("magnification" in line for line in stated["warnings"])
+
+
 def test_an_image_that_the_table_does_not_name_is_refused_before_anything_is_written(fractures, tmp_path) -> None:
     rows = fractures.table().assign(path=lambda t: [str(fractures.folder / path) for path in t["path"]])
     rows.iloc[1:].to_csv(tmp_path / "some.csv", index=False)
@@ -171,3 +187,25 @@ def test_classes_that_the_classifier_does_not_know_cannot_be_rare(fractures: Fra
 )
 def test_magnifications_in_names(name: str, stated: float | None, tmp_path) -> None:
     assert magnification_in_name(tmp_path / name) == stated
+
+
+def test_flags_that_nobody_marked_are_not_taught_and_it_is_said(fractures: Fractures, tmp_path) -> None:
+    marked = SpecimenJudge.from_bundle(open_bundle(fractures.judge))
+    assert set(marked.heads) <= {"origin-not-in-view", "contaminated"}
+    assert "contaminated" in marked.heads
+    table = fractures.table().drop(columns=["origin_in_view", "contamination", "cues"])
+    table["path"] = [str(fractures.folder / path) for path in table["path"]]
+    table.to_csv(tmp_path / "bare.csv", index=False)
+    found = teach_specimens(
+        fractures.bundle, tmp_path / "bare.csv", tmp_path / "bare.sorby", Teaching("feature-mean"), device="cpu"
+    )
+    assert found["taught_flags"] == {}
+    assert [line for line in found["warnings"] if line.startswith("flag ")] == [
+        "flag origin-not-in-view: no column origin_in_view: it is not given",
+        "flag contaminated: no column contamination: it goes by stained shares of the surface",
+    ]
+    out = inspect(
+        fractures.bundle, [fractures.images], tmp_path / "out", by_specimen=fractures.labels,
+        specimen_judge=tmp_path / "bare.sorby", device="cpu",
+    )  # fmt: skip
+    assert "origin-not-in-view" not in out["reasons"]

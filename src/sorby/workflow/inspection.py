@@ -198,7 +198,9 @@ def inspect(
     seconds = time.perf_counter() - started
     result = _summary(target, tally, seconds, opened, classifier)
     if specimens is not None and seen.verdicts:
-        result["by_specimen"] = judge_specimens(classifier, judge, seen, specimens, out)
+        found = judge_specimens(classifier, judge, seen, specimens, out)
+        result["warnings"] += found.pop("warnings")
+        result["by_specimen"] = found
     write_json(out / "inspection.json", result)
     return result
 

@@ -115,7 +115,8 @@ def _flagged(
     looks = [_Look(verdict.image, _stated(verdict.image, known)) for verdict in verdicts]
     flags: list[tuple[str, ...]] = [()] * len(verdicts)
     if judge is not None and verdicts:
-        features = _look_closer(classifier, looks, known, device)
+        stains = "contaminated" not in judge.heads
+        features = _look_closer(classifier, looks, known, device, stains=stains)
         seen.features += list(features)
         flags = image_flags(
             [verdict.label for verdict in verdicts],
@@ -147,7 +148,7 @@ def _stated(path: Path, known: Mapping[Path, float]) -> float:
 
 
 def _look_closer(
-    classifier: Classifier, looks: Sequence[_Look], known: Mapping[Path, float], device: Device
+    classifier: Classifier, looks: Sequence[_Look], known: Mapping[Path, float], device: Device, *, stains: bool
 ) -> npt.NDArray[np.float32]:
     """Return the features of images that could be read before, and fill in what else a look shows."""
 
@@ -155,13 +156,14 @@ def _look_closer(
         micrograph = read(look.path)
         if look.path not in known and micrograph.scale.magnification is not None:
             look.magnification = float(micrograph.scale.magnification)
-        stains = find_stains(crop_info_bar(micrograph.pixels, find_info_bar(micrograph.pixels)))
-        look.dark, look.bright = stains.dark_share, stains.bright_share
+        if stains:  # nobody marked residue when the judge was taught
+            found = find_stains(crop_info_bar(micrograph.pixels, find_info_bar(micrograph.pixels)))
+            look.dark, look.bright = found.dark_share, found.bright_share
         return classifier.preprocessing.prepare(micrograph)
 
-    found = []
+    features = []
     for _, outcome in stream(looks, prepare, classifier.runtime(device)):
         if isinstance(outcome, SorbyError):  # it was read a moment ago: the file changed under our hands
             raise outcome
-        found.append(outcome[1])
-    return np.stack(found)
+        features.append(outcome[1])
+    return np.stack(features)

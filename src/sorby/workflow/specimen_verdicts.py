@@ -151,7 +151,8 @@ def judge_specimens(
     Returns
     -------
     dict
-        ``specimens`` (the CSV), ``n``, ``referred``, ``labels``, ``reasons``, ``method``, ``guarantee``.
+        ``specimens`` (the CSV), ``n``, ``referred``, ``labels``, ``reasons``, ``method``, ``guarantee``,
+        ``rare_class``, ``warnings``.
     """
     names = np.array(specimens.names([verdict.image for verdict in seen.verdicts]), object)
     unique, index = np.unique(names.astype(str), return_inverse=True)
@@ -185,7 +186,16 @@ def judge_specimens(
         if judge is not None
         else f"majority vote of the images' sets: misses at most twice as often as one of them ({conformal.guarantee})",
         "rare_class": {} if judge is None else dict(judge.rare),
+        "warnings": [] if judge is None else _unchecked(judge, seen),
     }
+
+
+def _unchecked(judge: SpecimenJudge, seen: Seen) -> list[str]:
+    """Say for how many images a flag could not be decided."""
+    unknown = int(np.isnan(seen.magnification).sum())
+    if not judge.rules.expert_classes or not unknown:
+        return []
+    return [f"{unknown} images state no magnification: low-magnification-only is not given on their account"]
 
 
 def _by_rule(classifier: Classifier, seen: Seen, index: npt.NDArray[np.intp], n: int) -> _Decided:

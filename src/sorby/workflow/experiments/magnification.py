@@ -69,7 +69,7 @@ def magnification(request: Request) -> Findings:
     _against_highest(rows, bench, called, powers, levels, margin)
     per_class = _by_class(bench, called, powers, levels, margin)
     looked = cue_rows(learner, called, bench, powers, levels) if isinstance(learner, CueLearner) else []
-    tables = [_table(rows, margin), _right_table(rows[:-1]), _class_table(per_class)]
+    tables = [_table(rows, margin), _right_table(rows), _class_table(per_class)]
     return Findings(
         table=rows,
         answers=[*_sentences(rows, margin), *cue_sentences(looked, bench.classes)],
@@ -252,8 +252,7 @@ def _table(rows: Sequence[Mapping[str, Any]], margin: float) -> Table:
         Column("n", "images", "count"),
         Column("n_specimens", "specimens", "count"),
         Column("macro_f1", "macro-F1", "share"),
-        Column("accuracy", "accuracy", "share"),
-        Column("macro_f1_difference", "macro-F1 less highest, points", "points"),
+        Column("macro_f1_difference", "less highest, points", "points"),
         Column("macro_f1_difference.p_equivalence_holm", f"p, not within {margin:g}", "p"),
         Column("macro_f1_difference.p_difference_holm", "p, no difference", "p"),
         Column("macro_f1_difference.conclusion", "shown"),
@@ -264,6 +263,7 @@ def _table(rows: Sequence[Mapping[str, Any]], margin: float) -> Table:
 def _right_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = (
         Column("name", "magnification"),
+        Column("accuracy", "accuracy", "share"),
         Column("paired", "right less highest, paired, points", "points"),
         Column("paired.conclusion", "shown"),
         Column("robust", "the same, all images, points", "points"),
