@@ -15,6 +15,7 @@ from sorby.cli._frame import run
 from sorby.corpus import Corpus, build, splits
 from sorby.errors import InputError
 from sorby.evidence import holm
+from sorby.workflow.experiments.cue_looking import preference
 from sorby.workflow.experiments.registry import Findings, Request, find
 from sorby.workflow.triage import Protocol, fixed_rows, stop_rows, triage, triage_row
 
@@ -177,9 +178,23 @@ def test_mass_of_maps_on_cues_is_a_share_held_against_the_area(studied: Findings
         assert 0 <= row["area"] <= 1
     close, far = looked[-1], looked[0]
     assert close["area"] > far["area"], "a flaw fills more of the picture the closer one looks"
-    prefers = [row["inside"] > 1.2 * row["area"] for row in looked]
     said = [line for line in studied.answers if "the map" in line]
-    assert ["does not prefer" not in line for line in said] == prefers
+    assert all(f"the map {preference(row['inside'], row['area'])} it" in line
+               for row, line in zip(looked, said, strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("inside", "area", "said"),
+    [
+        (0.10, 0.03, "prefers"),
+        (0.031, 0.03, "does not prefer"),
+        (0.01, 0.03, "does not prefer"),
+        (0.64, 0.53, "prefers"),
+        (0.99, 0.80, "can hardly miss"),
+    ],
+)
+def test_a_map_prefers_a_place_that_holds_more_of_it_than_of_an_even_one(inside: float, area: float, said: str) -> None:
+    assert preference(inside, area) == said
 
 
 def test_without_cues_nothing_is_said_of_looking(corpus: Corpus, tmp_path) -> None:

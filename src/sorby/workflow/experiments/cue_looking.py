@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,11 @@ from sorby.workflow.explaining import explain
 from sorby.workflow.planning import magnifications
 from sorby.workflow.runs import noting
 
+Preference = Literal["prefers", "does not prefer", "can hardly miss"]
 _CUES = {name: FRACTURE_CUES[name] for name in ("origin or class cue", "mirror", "hackle", "contamination")}
 _DECISIVE = "origin or class cue"
+_ODDS = 1.25  # of the map's mass on the cue, against an even map's, from which it prefers it
+_FILLED = 0.7  # share of the picture from which a cue is hard to miss
 _NEAR = 0.05  # of the map's width: the pointing game accepts a peak this near
 
 
@@ -176,17 +179,26 @@ def cue_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table("Right verdicts: did the classifier look at the origin or the class's cue?", columns, rows)
 
 
-def cue_sentences(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[str]:
+def cue_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say at which magnification right verdicts do not rest on the cue."""
-    del classes
     said = []
     for row in rows:
         if row["class"] != "all" or row["inside"] is None:
             continue
-        verdict = "prefers" if row["inside"] > 1.2 * row["area"] else "does not prefer"
         said.append(
             f"{row['name']}: the cue is missing from {percent(row['without_cue']['value'])} of the right verdicts'"
-            f" pictures; where it is there, the map {verdict} it ({percent(row['inside'])} of its mass on"
-            f" {percent(row['area'])} of the picture)."
+            f" pictures; where it is there, the map {preference(row['inside'], row['area'])} it"
+            f" ({percent(row['inside'])} of its mass on {percent(row['area'])} of the picture)."
         )
     return said
+
+
+def preference(inside: float, area: float) -> Preference:
+    """Say whether a map prefers a place, by the odds of its mass against those of an even map.
+
+    A ratio of shares would not do: a place that fills most of the picture cannot hold much more than its share. From
+    seven tenths on there is too little left outside to tell at all.
+    """
+    if area > _FILLED:
+        return "can hardly miss"
+    return "prefers" if inside * (1 - area) > _ODDS * area * (1 - inside) else "does not prefer"

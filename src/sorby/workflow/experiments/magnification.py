@@ -72,7 +72,7 @@ def magnification(request: Request) -> Findings:
     tables = [_table(rows, margin), _right_table(rows), _class_table(per_class)]
     return Findings(
         table=rows,
-        answers=[*_sentences(rows, margin), *cue_sentences(looked, bench.classes)],
+        answers=[*_sentences(rows, margin), *cue_sentences(looked)],
         tables=[*tables, *([cue_table(looked)] if looked else [])],
         figures=_figures(rows, margin),
         may=[
