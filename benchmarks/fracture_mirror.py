@@ -46,8 +46,8 @@ def origin_px(specimen: FractureSpecimen, plan: ViewPlan, size: tuple[int, int])
     return x, y
 
 
-def measure_specimen(specimen: FractureSpecimen, size: tuple[int, int]) -> dict[str, Any]:
-    """Measure one specimen with its origin given and found."""
+def measure_specimen(specimen: FractureSpecimen, size: tuple[int, int], search: bool) -> dict[str, Any]:
+    """Measure one specimen with its origin given and, with *search*, found."""
     power = best_magnification(specimen)
     rng = np.random.default_rng([specimen.seed, 1678])
     field = field_width_um(power)
@@ -64,6 +64,8 @@ def measure_specimen(specimen: FractureSpecimen, size: tuple[int, int]) -> dict[
         "stress_mpa": specimen.origin_stress_mpa,
     }
     for name, origin in (("given", middle), ("found", None)):
+        if origin is None and not search:
+            continue
         try:
             found = measure_mirror(view.pixels, view.pixel_size_um, origin=origin)
         except ImageError as error:
@@ -94,9 +96,10 @@ def _entry(found: FractureMirror, specimen: FractureSpecimen, middle: tuple[floa
 
 def summary(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     """Summarise the rows with the origin given or found."""
-    measured = [row[name] for row in rows if "ratio" in row[name]]
+    entries = [row[name] for row in rows if name in row]
+    measured = [entry for entry in entries if "ratio" in entry]
     fair = [entry for entry in measured if entry["fair_view"]]
-    return {**_summary(measured), "refused": len(rows) - len(measured), "fair_view": _summary(fair)}
+    return {**_summary(measured), "refused": len(entries) - len(measured), "fair_view": _summary(fair)}
 
 
 def _summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
@@ -123,13 +126,14 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=2026, help="of the specimens; the measure was set up on seeds 500 and 501"
     )
+    parser.add_argument("--found", type=int, default=24, help="specimens whose origin is also looked for")
     parser.add_argument("--width", type=int, default=1024, help="of the pictures, 4:3")
     parser.add_argument("--difficulty", type=float, default=1.0)
     parser.add_argument("--rows", action="store_true", help="print every specimen too")
     options = parser.parse_args()
     specimens = fracture_set(options.n, options.seed, difficulty=options.difficulty, unknown=0.0)
     size = (options.width, options.width * 3 // 4)
-    rows = [measure_specimen(specimen, size) for specimen in specimens]
+    rows = [measure_specimen(specimen, size, number < options.found) for number, specimen in enumerate(specimens)]
     result = {
         "n": len(rows), "seed": options.seed, "size": list(size),
         "origin_given": summary(rows, "given"), "origin_found": summary(rows, "found"),

@@ -33,6 +33,8 @@ SIDE_PX = 512
 SYSTEMATIC = {"given": 0.06, "found": 0.17}
 #: Mirror radii, in longest sides of the picture, that are looked for, and that are measured without a warning.
 _TRIED, _FAIR = (0.03, 0.36), (0.075, 0.24)
+#: Larger ones are refused: flaws and scratches in the mirror pass for its boundary. Without the origin, above the fair.
+_LARGEST = 0.32
 _SMALLEST_SIDE_PX = 160
 _LEAST_AMPLITUDE, _PLAIN_AMPLITUDE = 0.30, 0.36
 _FEWEST_SECTORS = 4  # of 36: 40 degrees
@@ -125,7 +127,8 @@ def measure_mirror(
     Raises
     ------
     ImageError
-        The picture is too small, the origin lies outside, or no mirror with hackle around it is seen.
+        The picture is too small, the origin lies outside, or no mirror with hackle around it is seen, or it is
+        not whole in view.
     """
     grey = to_grey(to_uint8(pixels)).astype(np.float32) / np.float32(255)
     height, width = grey.shape
@@ -150,6 +153,9 @@ def measure_mirror(
     source = "found" if origin is None else "given"
     spread = math.hypot(boundary.scatter, SYSTEMATIC[source])
     _refuse(boundary)
+    share = boundary.radius_px / side
+    if share > _LARGEST or (origin is None and share > _FAIR[1]):
+        raise ImageError("the mirror is not whole in view", "take a lower magnification, and give --origin")
     radius = boundary.radius_px * factor
     return FractureMirror(
         (place[0] + 0.5) * factor - 0.5,
@@ -161,9 +167,9 @@ def measure_mirror(
         rays.angles,
         boundary.by_sector_px * factor,
         boundary.amplitude,
-        boundary.radius_px / side,
+        share,
         pixel_size_um,
-        _warnings(boundary, boundary.radius_px / side, source),
+        _warnings(boundary, share, source),
     )
 
 

@@ -30,6 +30,9 @@ _ROUNDS = 5
 _RESAMPLES = 300
 _NEAR = 0.33
 _FITTING = 2.0  # deviations
+#: By how much of ln R plain hackle seems nearer, for each unit of amplitude, and the amplitude at which it does not:
+#: the plainer it is, the sooner it outweighs the relief.
+_SOONER, _USUAL = 0.34, 0.53
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,7 @@ def fit_boundary(rays: Rays, sizes: Floats, seed: int = 0) -> Boundary:
     total = scores.sum(axis=1) - _surprise(levels)
     best = int(total.argmax())
     radius = float(np.exp(_peak(np.log(sizes), total)))
+    nearer = math.exp(-_SOONER * (float(np.clip(levels[best, 3], 0.3, 0.7)) - _USUAL))
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(SECTORS, np.full(SECTORS, 1.0 / SECTORS), size=_RESAMPLES).astype(np.float64)
     again = np.log(sizes[(draws @ scores.T - _surprise(levels)).argmax(axis=1)])
@@ -106,14 +110,14 @@ def fit_boundary(rays: Rays, sizes: Floats, seed: int = 0) -> Boundary:
     fitting = (_share(fits, band) > 0.6) & (_share(fits, hackle) > 0.5) & (hackle.sum(axis=1) >= 4)
     far = rays.seen & (np.abs(np.log(reached / RISE[1])) < 0.1)
     return Boundary(
-        radius,
+        radius / nearer,
         float(again[near].std()) if near.any() else math.inf,
         float(1 - near.mean()),
         float(levels[best, 3]),
         float(total[best]),
         best in (0, len(sizes) - 1),
         fitting,
-        np.where(fitting, _by_sector(scores, sizes, radius), np.nan),
+        np.where(fitting, _by_sector(scores, sizes, radius) / nearer, np.nan),
         float(far[fitting].any(axis=1).mean()) if fitting.any() else 0.0,
     )
 
