@@ -99,7 +99,8 @@ def test_from_table_to_bundle_to_verdict(table: Path, tmp_path: Path) -> None:
         "head.folds": 2,
         "verdict.novelty_rate": 0.1,
     }
-    result = train(table, tmp_path / "run", load(None, settings), report=False, **COLUMNS)
+    result = train(table, tmp_path / "run", load(None, settings), **COLUMNS)
+    assert (tmp_path / "run" / "report.html").is_file()
     assert sum(result["split"].values()) == 46
     bundle = tmp_path / "run" / "bundle.sorby"
     classifier, opened = open_classifier(bundle)

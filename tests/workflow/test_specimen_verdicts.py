@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from fractures import RECIPE, Fractures
 from sorby.bundle import open_bundle
@@ -17,9 +18,12 @@ from sorby.classify.specimens.judge import SpecimenJudge
 from sorby.cli import cli
 from sorby.cli._frame import run
 from sorby.errors import BundleError, InputError
+from sorby.micrograph import read
+from sorby.micrograph.info_bar import crop_info_bar, find_info_bar
 from sorby.workflow import train
 from sorby.workflow.inspection import inspect
-from sorby.workflow.specimen_seeing import magnification_in_name
+from sorby.workflow.opening import open_classifier
+from sorby.workflow.specimen_seeing import Seen, looked_at, magnification_in_name
 from sorby.workflow.specimen_teaching import Teaching, teach_specimens
 from sorby.workflow.specimen_verdicts import COLUMNS, Specimens
 
@@ -111,9 +115,9 @@ def test_folders_are_specimens_without_any_judge(fractures: Fractures, tmp_path)
 
 
 def test_images_that_state_no_magnification_are_counted_where_it_would_matter(fractures: Fractures, tmp_path) -> None:
-    picture = next(fractures.images.iterdir())
+    pixels = read(next(fractures.images.iterdir())).pixels
     (tmp_path / "in").mkdir()
-    shutil.copy(picture, tmp_path / "in" / "a.png")
+    Image.fromarray(crop_info_bar(pixels, find_info_bar(pixels))).save(tmp_path / "in" / "a.png")
     found = inspect(
         fractures.bundle, [tmp_path / "in"], tmp_path / "out", by_specimen="folder", specimen_judge=fractures.judge,
         device="cpu",
@@ -124,6 +128,26 @@ def test_images_that_state_no_magnification_are_counted_where_it_would_matter(fr
         specimen_judge=fractures.judge, device="cpu",
     )  # fmt: skip
     assert not any("magnification" in line for line in stated["warnings"])
+
+
+def test_images_are_looked_at_again_when_all_have_their_verdict(fractures: Fractures) -> None:
+    classifier, _ = open_classifier(fractures.bundle)
+    judge = SpecimenJudge.from_bundle(open_bundle(fractures.judge))
+    files = sorted(fractures.images.iterdir())
+    came = []
+
+    def verdicts():
+        for verdict in classifier.inspect(files, device="cpu"):
+            came.append(verdict.image)
+            yield verdict
+
+    seen = Seen()
+    passed = looked_at(classifier, judge, verdicts(), seen, device="cpu")
+    assert next(passed).image == files[0]
+    # The network cannot look at an image again while it is busy with those ahead.
+    assert came == files
+    assert [verdict.image for verdict in passed] == files[1:]
+    assert len(seen.features) == len(seen.flags) == len(seen.magnification) == len(files)
 
 
 def test_an_image_that_the_table_does_not_name_is_refused_before_anything_is_written(fractures, tmp_path) -> None:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import builtins
 import csv
 import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +143,39 @@ def test_interrupted_in_mid_trial_and_resumed_it_ends_with_the_same_trials(
     assert [trial.params for trial in stored.trials] == [trial["settings"] for trial in whole["trials"]]
     with pytest.raises(InputError, match="other data or another recipe"):
         tune(corpus, tmp_path / "cut", recipe, trials=4, epochs=1, resume=True, report=False)
+
+
+def _finished(study: Path) -> int:
+    """Return how many trials a study file holds; 0 while it is being made."""
+    try:
+        with sqlite3.connect(f"file:{study}?mode=ro", uri=True) as base:
+            return int(base.execute("select count(*) from trials").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal on this system")
+def test_a_killed_study_goes_on_with_every_finished_trial_once(
+    corpus: Corpus, frozen: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    out, data = tmp_path / "killed", corpus.save(tmp_path / "corpus.parquet")
+    settings = [f"--set={key}={value}" for key, value in {**SMALL, "head.folds": 2}.items()]
+    asked = [sys.executable, "-m", "sorby", "tune", str(data), "--out", str(out), "--trials", "500", *settings]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(asked, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        while _finished(out / "study.db") < 1:
+            assert running.poll() is None, "the search ended by itself"
+            time.sleep(0.02)
+        running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL
+    assert not (out / "tuning.json").exists()
+    done = _finished(out / "study.db")
+    recipe = load(None, {**SMALL, "head.folds": 2})
+    resumed = tune(data, out, recipe, trials=done + 1, resume=True, report=False)
+    assert [trial["number"] for trial in resumed["trials"]] == list(range(done + 1))
+    assert _finished(out / "study.db") == done + 1
+    common = min(done + 1, 5)
+    assert _without_times(resumed["trials"][:common]) == _without_times(frozen[1]["trials"][:common])
 
 
 def test_what_falls_behind_is_ended_early_and_what_diverges_is_set_aside(

@@ -176,7 +176,8 @@ def _learning(run: Mapping[str, Any]) -> list[Drawn]:
             of_stage = f"stage {stage}: " if stage else ""
             found.append(Drawn(drawing(svg), _sentence(f"{where}{of_stage}{said}; {kept}.")))
         if not several:
-            found += [_search(fit, stage, trials) for stage, trials in fit.get("head_trials", {}).items()]
+            searched = fit.get("head_trials", {}).items()  # a head of fixed strength has nothing to show
+            found += [_search(fit, stage, trials) for stage, trials in searched if stage in fit["c"]]
     return found
 
 

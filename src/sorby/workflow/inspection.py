@@ -19,6 +19,7 @@ from sorby.errors import InputError, Quarantined
 from sorby.files import atomic_write, explained, write_json
 from sorby.micrograph import Micrograph, find_images, read
 from sorby.progress import bar
+from sorby.workflow.bar_magnifications import told_by_bars
 from sorby.workflow.explaining import Method, write_overlays
 from sorby.workflow.opening import open_classifier
 from sorby.workflow.specimen_seeing import Seen, looked_at
@@ -137,7 +138,8 @@ def inspect(
     pixel_size_um : float, optional
         Scale of every image; overrides what the files say.
     magnification : float, optional
-        Of every image; overrides what the files say. It counts where the classifier reads it.
+        Of every image; overrides what the files say. It counts where the classifier reads it and for specimens; of
+        images for which neither this, nor a table, nor tags state one, it is then read off the info bar.
     by_specimen : path or "folder", optional
         Also give a verdict on each specimen: the folder an image lies in, or what a table (CSV with columns image and
         specimen) says; see `sorby.workflow.specimen_verdicts`.
@@ -175,8 +177,11 @@ def inspect(
     judge = None if specimen_judge is None else open_judge(specimen_judge, opened.sha256, require_signed=require_signed)
     seen = Seen()
     classifier.runtime(device)
-    tally = Tally()
+    tally, said = Tally(), list[str]()
     started = time.perf_counter()
+    if magnification is None and (classifier.reads_magnification or specimens is not None):
+        told, said = told_by_bars([file for file in files if file not in powers])
+        powers |= told
     with bar("inspecting", len(files)) as advance:
         outcomes = classifier.inspect(
             files,
@@ -197,6 +202,7 @@ def inspect(
         _write(target, outcomes, classifier, tally)
     seconds = time.perf_counter() - started
     result = _summary(target, tally, seconds, opened, classifier)
+    result["warnings"] += said
     if specimens is not None and seen.verdicts:
         found = judge_specimens(classifier, judge, seen, specimens, out)
         result["warnings"] += found.pop("warnings")
