@@ -79,7 +79,8 @@ def looked_at(
 ) -> Iterator[Verdict | Quarantined]:
     """Pass verdicts on with the reasons of their flags, and keep what the specimens' verdicts need.
 
-    Each image is read a second time where there is a judge, a few at a time, so memory holds features only.
+    Each image is read a second time where there is a judge, after all verdicts: while they come, the network is busy
+    with images ahead of them. Memory holds verdicts and features only.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def looked_at(
     """
     known = magnifications or {}
     waiting: list[Verdict | Quarantined] = []
-    for outcome in outcomes:
+    for outcome in outcomes if judge is None else list(outcomes):
         waiting.append(outcome)
         if len(waiting) >= _AT_ONCE:
             yield from _flagged(classifier, judge, waiting, seen, known, device)
