@@ -106,6 +106,28 @@ def test_corrections_beside_the_corpus_are_applied_and_kept(archive):
     assert (kept["correct_foan"] == stray["foan"]).sum() == 1
 
 
+def test_a_review_table_from_elsewhere_is_applied_and_what_was_filled_in_before_is_kept(archive, tmp_path):
+    found = json.loads(build(archive).stdout)
+    review = pd.read_csv(found["review"], dtype=str, keep_default_na=False)
+    matched = review[review["match"].isin(["fuzzy", "tie"])]
+    here, there = matched.index[0], matched.index[1]
+    review.loc[here, ["exclude", "remark"]] = ["x", "out of focus"]
+    review.to_csv(found["review"], index=False)
+    elsewhere = review.loc[[there]].assign(exclude="", remark="", correct_label="material")
+    elsewhere.to_csv(tmp_path / "colleague.csv", index=False)
+    again = json.loads(build(archive, "--review", tmp_path / "colleague.csv").stdout)
+    table = Corpus.load(again["corpus"]).table.set_index("path")
+    assert again["reviewed"] == 2
+    assert table.filter(like=review.loc[here, "image"], axis=0)["exclusion"].iloc[0] == (
+        "excluded in review: out of focus"
+    )
+    assert table.filter(like=review.loc[there, "image"], axis=0)["label"].iloc[0] == "material"
+    kept = pd.read_csv(again["review"], dtype=str, keep_default_na=False)
+    assert {"out of focus"} <= set(kept["remark"])
+    assert {"material"} <= set(kept["correct_label"])
+    assert json.loads(build(archive).stdout)["reviewed"] == 2, "once is enough"
+
+
 def test_the_match_report_is_one_file_without_outside_references_and_escapes_names(archive):
     first = next((archive / "images" / "plant-1").glob("*.png"), None) or next((archive / "images").rglob("*.png"))
     first.rename(first.with_name("<script>alert(1)<script>.png"))
