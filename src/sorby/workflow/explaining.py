@@ -96,6 +96,33 @@ def explain(
     return grad_cam(model, images, targets, _named(classifier, model, layer), score="margin")
 
 
+def explain_each(
+    classifier: Classifier,
+    images: npt.NDArray[np.uint8],
+    targets: npt.NDArray[np.intp],
+    powers: Sequence[float | None],
+    *,
+    method: Method = "auto",
+    layer: str | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return where the classifier looked on images that have each its own magnification, shape (N, H, W).
+
+    Parameters
+    ----------
+    classifier, images, targets, method, layer
+        See `explain`.
+    powers : sequence of float or None
+        Magnification of each image; it counts where the classifier reads it.
+    """
+    if not classifier.reads_magnification:
+        return explain(classifier, images, targets, method=method, layer=layer).maps
+    one_by_one = [
+        explain(classifier, images[k : k + 1], targets[k : k + 1], method=method, layer=layer, magnification=power).maps
+        for k, power in enumerate(powers)
+    ]
+    return np.concatenate(one_by_one)
+
+
 def _last_block(classifier: Classifier) -> int | None:
     """Return the last block that a frozen classifier's features come from; None for a fine-tuned one."""
     graph = classifier.graph
@@ -157,17 +184,8 @@ def write_overlays(
     """
     images = np.stack([classifier.prepared(micrograph) for micrograph, _, _ in jobs])
     targets = np.array([classifier.classes.index(label) for _, label, _ in jobs], np.intp)
-    if classifier.reads_magnification:  # which differs from image to image
-        powers = [magnification or micrograph.scale.magnification for micrograph, _, _ in jobs]
-        maps = np.concatenate(
-            [
-                explain(classifier, images[k : k + 1], targets[k : k + 1], method=method, layer=layer,
-                        magnification=power).maps
-                for k, power in enumerate(powers)
-            ]
-        )  # fmt: skip
-    else:
-        maps = explain(classifier, images, targets, method=method, layer=layer).maps
+    powers = [magnification or micrograph.scale.magnification for micrograph, _, _ in jobs]
+    maps = explain_each(classifier, images, targets, powers, method=method, layer=layer)
     for (micrograph, _, path), cam in zip(jobs, maps, strict=True):
         with atomic_write(path) as file:
             Image.fromarray(lay_over(classifier, micrograph, cam, colormap)).save(file, format="PNG")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sorby.attribution import FRACTURE_CUES, cue_match
-from sorby.classify import Recipe
+from sorby.classify import Classifier, Recipe
 from sorby.errors import InputError
 from sorby.evidence import proportion
 from sorby.micrograph import read
@@ -19,7 +19,7 @@ from sorby.report.experiment_page import Column, Table
 from sorby.report.wording import percent
 from sorby.workflow.experiments.arms import RecipeLearner
 from sorby.workflow.experiments.bench import Bench, Floats, Rows
-from sorby.workflow.explaining import explain
+from sorby.workflow.explaining import explain_each
 from sorby.workflow.planning import magnifications
 from sorby.workflow.runs import noting
 
@@ -28,6 +28,7 @@ _CUES = {name: FRACTURE_CUES[name] for name in ("origin or class cue", "mirror",
 _DECISIVE = "origin or class cue"
 _ODDS = 1.25  # of the map's mass on the cue, against an even map's, from which it prefers it
 _FILLED = 0.7  # share of the picture from which a cue is hard to miss
+_AT_ONCE = 16  # images explained in one pass
 _NEAR = 0.05  # of the map's width: the pointing game accepts a peak this near
 
 
@@ -64,20 +65,26 @@ class CueLearner(RecipeLearner):
             fit = self._trainer.fit(taught, validation, name)
             found = np.zeros((len(test), self._n_classes))
             found[:, self._columns] = self._trainer.verdicts(fit, test).probabilities
-        chosen = [int(row) for row in test if int(row) in self._chosen]
-        paths, cues = self._bench.corpus.paths(), cue_paths(self._bench)
-        codes = found.argmax(axis=1)
-        said = {int(row): int(np.flatnonzero(self._columns == codes[k])[0]) for k, row in enumerate(test)}
-        powers = magnifications(self._bench.corpus)
-        for row in chosen:
-            cue_file = cues[row]
-            if cue_file is None:
-                continue
-            image = fit.classifier.prepared(read(paths[row]))[None]
-            own = powers[row] if np.isfinite(powers[row]) else None
-            maps = explain(fit.classifier, image, np.array([said[row]], np.intp), magnification=own).maps
-            self._keep(row, maps, np.array(Image.open(cue_file))[None])
+        cues = cue_paths(self._bench)
+        place = {int(row): k for k, row in enumerate(test)}
+        chosen = [row for row in place if row in self._chosen and cues[row] is not None]
+        own = np.full(self._n_classes, -1, np.intp)  # the classifier's code of each class of the bench
+        own[self._columns] = np.arange(len(self._columns))
+        called = own[found.argmax(axis=1)]
+        for start in range(0, len(chosen), _AT_ONCE):
+            rows = chosen[start : start + _AT_ONCE]
+            self._explain(fit.classifier, rows, called[[place[row] for row in rows]], cues)
         return found
+
+    def _explain(self, classifier: Classifier, rows: list[int], called: Rows, cues: list[Path | None]) -> None:
+        """Keep where the classifier looked on some images for the class it called."""
+        paths, powers = self._bench.corpus.paths(), magnifications(self._bench.corpus)
+        images = np.stack([classifier.prepared(read(paths[row])) for row in rows])
+        known = [float(powers[row]) if np.isfinite(powers[row]) else None for row in rows]
+        for row, cam in zip(rows, explain_each(classifier, images, called, known), strict=True):
+            cue_file = cues[row]
+            assert cue_file is not None, "only images with cues are explained"
+            self._keep(row, cam[None], np.array(Image.open(cue_file))[None])
 
     def _keep(self, row: int, maps: npt.NDArray[np.float32], cues: npt.NDArray[np.uint8]) -> None:
         self.rows.append(row)

@@ -34,6 +34,7 @@ STUDIES = {
     "triage": "Beyond the paper: how far a look from afar goes",
 }
 _FEW_FOLDS = 3
+_MAPS = 12  # of each magnification, held against the cues
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def _study_parts(request: Request, cells: dict[str, Any], warnings: list[str], *
     parts = []
     for name, title in STUDIES.items():
         chosen = find(name)
-        options = dict(chosen.options) | ({} if maps or name != "magnification" else {"maps": 0})
+        options = dict(chosen.options) | ({"maps": _MAPS if maps else 0} if name == "magnification" else {})
         found = chosen.run(replace(request, options=options))
         cells[name] = {"table": found.table, "answers": found.answers}
         warnings.extend(line for line in found.warnings if line not in warnings)

@@ -14,7 +14,7 @@ from sorby.report.experiment_page import Figure
 from sorby.report.paper_page import Part
 from sorby.report.wording import count
 from sorby.workflow.experiments.bench import Bench, Rows
-from sorby.workflow.explaining import explain, lay_over
+from sorby.workflow.explaining import explain_each, lay_over
 from sorby.workflow.papers import schmid2025 as s4
 from sorby.workflow.papers.fracture_protocols import Protocol
 
@@ -96,19 +96,21 @@ def _views(
 ) -> list[SeriesView]:
     """Return pictures, maps and verdicts of some images."""
     classifier, paths = protocol.fit.classifier, bench.corpus.paths()
-    rule, views = classifier.preprocessing, []
-    for row in rows:
-        micrograph, called = read(paths[row]), int(protocol.called[row])
-        target = np.array([classifier.classes.index(bench.classes[called])], np.intp)
-        cam = explain(classifier, classifier.prepared(micrograph)[None], target, magnification=float(powers[row])).maps
+    rule, called = classifier.preprocessing, protocol.called[rows]
+    micrographs = [read(paths[row]) for row in rows]
+    images = np.stack([classifier.prepared(each) for each in micrographs])
+    targets = np.array([classifier.classes.index(bench.classes[code]) for code in called], np.intp)
+    cams = explain_each(classifier, images, targets, powers[rows].tolist())
+    views = []
+    for row, code, micrograph, cam in zip(rows, called, micrographs, cams, strict=True):
         views.append(
             SeriesView(
                 title,
                 float(powers[row]),
                 to_uint8(micrograph.pixels, rule=rule.intensity, low=rule.low, high=rule.high),
-                lay_over(classifier, micrograph, cam[0], "inferno"),
-                bench.classes[called],
-                float(protocol.probabilities[row, called]),
+                lay_over(classifier, micrograph, cam, "inferno"),
+                bench.classes[code],
+                float(protocol.probabilities[row, code]),
                 bench.classes[bench.labels[row]],
                 _flags(bench.corpus.table.iloc[row]),
             )
