@@ -22,44 +22,20 @@ from sorby.errors import ImageError
 from sorby.evidence import proportion
 from sorby.measure.fracture_mirror import FractureMirror, measure_mirror
 from sorby.measure.mirror_constant import mirror_constant
-from sorby.phantom.fracture import MAGNIFICATIONS, FractureSpecimen, ViewPlan, field_width_um, fracture_set, render
+from sorby.phantom.fracture import FractureSpecimen, fracture_set, mirror_view, origin_px, render
 
-_WANTED = 0.13  # mirror radius over width of the picture
 _STRESS_ERROR = 0.01
-
-
-def best_magnification(specimen: FractureSpecimen) -> int:
-    """Return the magnification of the series at which the mirror's radius is nearest to an eighth of the width."""
-    shares = [specimen.mirror_radius_um / field_width_um(power) for power in MAGNIFICATIONS]
-    return MAGNIFICATIONS[int(np.argmin([abs(math.log(share / _WANTED)) for share in shares]))]
-
-
-def origin_px(specimen: FractureSpecimen, plan: ViewPlan, size: tuple[int, int]) -> tuple[float, float]:
-    """Return where the origin lies in a picture, in pixels; the specimen may have been laid in quarter turns."""
-    width, height = size
-    turns = specimen.appearance.turns % 4
-    across, down = (width, height) if turns % 2 == 0 else (height, width)
-    pixel = field_width_um(plan.magnification) / width
-    x, y = across / 2 - plan.centre_um[0] / pixel - 0.5, down / 2 - plan.centre_um[1] / pixel - 0.5
-    for _ in range(turns):  # a quarter turn against the clock: columns become rows
-        x, y, across, down = y, across - 1 - x, down, across
-    return x, y
 
 
 def measure_specimen(specimen: FractureSpecimen, size: tuple[int, int], search: bool) -> dict[str, Any]:
     """Measure one specimen with its origin given and, with *search*, found."""
-    power = best_magnification(specimen)
-    rng = np.random.default_rng([specimen.seed, 1678])
-    field = field_width_um(power)
-    # Operators put the origin near the middle, as in the archive phantoms.
-    off = rng.normal(0.0, 0.05 * field, 2)
-    plan = ViewPlan(1, float(power), centre_um=(float(off[0]), float(off[1])))
+    plan = mirror_view(specimen)
     view = render(specimen, plan, size)
     middle = origin_px(specimen, plan, size)
     row: dict[str, Any] = {
         "specimen": specimen.name,
         "subtype": specimen.subtype,
-        "magnification": power,
+        "magnification": int(plan.magnification),
         "truth_um": specimen.mirror_radius_um,
         "stress_mpa": specimen.origin_stress_mpa,
     }

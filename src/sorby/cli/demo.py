@@ -15,6 +15,7 @@ from sorby.cli._options import device_option
 DEMOS = {
     "steel": "sorby.workflow.demonstration:demo_steel",
     "membrane": "sorby.workflow.membrane_demonstration:demo_membrane",
+    "fracture": "sorby.workflow.fracture_demonstration:demo_fracture",
 }
 
 
@@ -57,7 +58,42 @@ def _show_membrane(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _show_fracture(result: dict[str, Any]) -> str:
+    matched, test = result["matched"], result["metrics"]["test"]
+    right = matched["labels_right"]
+    gap, low_high = result["metrics"]["inflation"]["accuracy"], test["ci95"]["accuracy"]
+    ways = ", ".join(f"{matched[way]} {way}" for way in ("exact", "fuzzy", "tie", "unmatched"))
+    lines = [
+        "",
+        f"archive: {ways}; {100 * right['value']:.1f} % of {right['n']} labels right",
+        f"test accuracy {100 * test['accuracy']:.1f} %  (95 % CI {100 * low_high[0]:.1f} to {100 * low_high[1]:.1f} %,"
+        f" {test['n']} phantom pictures of specimens not trained on)",
+        f"cross-validated: {100 * gap['by_image']:.1f} % with folds by image, as published;"
+        f" {100 * gap['by_specimen']:.1f} % with specimens whole",
+        f"new specimens: {result['specimens']['hits']} of {result['specimens']['n']} verdicts right,"
+        f" {result['specimens']['referred']} referred",
+        *(_mirror_line(row) for row in result["mirrors"]),
+        "",
+        f"report    {result['report']}",
+        f"matches   {result['match_report']}",
+        f"specimens {result['specimens']['specimens']}",
+        f"bundle    {result['bundle']}",
+        f"{result['seconds']:.0f} s",
+    ]
+    return "\n".join(lines)
+
+
+def _mirror_line(row: dict[str, Any]) -> str:
+    truth = f"mirror of {row['specimen']}: {row['truth_um']:.0f} um drawn, "
+    if "radius_um" not in row:
+        return f"{truth}not measured ({row['said']})"
+    low, high = row["radius_um"]["ci95"]
+    return f"{truth}{row['radius_um']['value']:.0f} um measured ({low:.0f} to {high:.0f})"
+
+
 def _show(result: dict[str, Any]) -> str:
+    if "mirrors" in result:
+        return _show_fracture(result)
     return _show_membrane(result) if "roll" in result else _show_steel(result)
 
 

@@ -2,6 +2,7 @@
 
 from sorby.phantom.fracture.bars import with_bar
 from sorby.phantom.fracture.imaging import FULL_SIZE, SMALL_SIZE, FractureView, render
+from sorby.phantom.fracture.mirror_views import mirror_view, origin_px
 from sorby.phantom.fracture.series import PUBLISHED_IMAGES, fracture_set, with_planned_views
 from sorby.phantom.fracture.specimen import (
     DISPLAY_WIDTH_UM,
@@ -42,6 +43,8 @@ __all__ = [
     "ViewPlan",
     "field_width_um",
     "fracture_set",
+    "mirror_view",
+    "origin_px",
     "render",
     "specimen_row",
     "take",
