@@ -7,22 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import page_fracture
+from page_tables import percent, table
+
 Result = dict[str, Any]
-
-
-def _percent(entry: Result | None, key: str = "value") -> str:
-    """Return ``99.89 % [99.60, 99.97]``."""
-    if entry is None:
-        return "-"
-    value = entry.get(key, entry.get("mean"))
-    bounds = entry["ci95"]
-    interval = "" if bounds is None else f" [{100 * bounds[0]:.2f}, {100 * bounds[1]:.2f}]"
-    return f"{100 * value:.2f} %{interval}"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
 
 
 def _neu(r: Result) -> str:
@@ -32,8 +20,8 @@ def _neu(r: Result) -> str:
         "by_image": "by image, as published work splits",
     }
     rows = [
-        [title, str(r[key]["n"]), _percent(r[key]["accuracy"]), _percent(r[key]["macro_f1"]),
-         _percent(r[key]["set_coverage"]), _percent(r[key]["referred"])]
+        [title, str(r[key]["n"]), percent(r[key]["accuracy"]), percent(r[key]["macro_f1"]),
+         percent(r[key]["set_coverage"]), percent(r[key]["referred"])]
         for key, title in names.items()
     ]  # fmt: skip
     return f"""## NEU-CLS: hot-rolled steel strip, six defects
@@ -42,10 +30,10 @@ def _neu(r: Result) -> str:
 seeds, which share the images. Published: {100 * r["published"]["accuracy"]:.2f} % ({r["published"]["method"]}), half
 of the images for training, split by image: **not the same protocol**.
 
-{_table(["split", "n", "accuracy", "macro-F1", "set coverage (aim 95 %)", "referred"], rows)}
+{table(["split", "n", "accuracy", "macro-F1", "set coverage (aim 95 %)", "referred"], rows)}
 
 Seed 0 with the Wilson or bootstrap interval of its {r["near_duplicates_together"]["n"]} images:
-{_percent(r["near_duplicates_together"]["accuracy_seed_0"])}. pHash and SSIM find next to no near-duplicates here
+{percent(r["near_duplicates_together"]["accuracy_seed_0"])}. pHash and SSIM find next to no near-duplicates here
 ({r["groups"]["near_duplicates"]} groups); comparing neighbouring crops finds {r["groups"]["fields"]} fields
 (`benchmarks/neu_overlap.py`). One whole run with an empty cache (decoding, features, heads, calibration, evaluation)
 took {r["seconds_cold"]:.1f} s; target {r["targets"]["seconds_cold"]} s.
@@ -61,9 +49,9 @@ def _elpv(r: Result) -> str:
         ("graded", "the same, four graded labels"),
     ):
         e = r[key]
-        seeds = _percent(e["accuracy_over_seeds"]) if "accuracy_over_seeds" in e else "-"
-        row = [title, str(e["n"]), _percent(e["accuracy"]), seeds, _percent(e["macro_f1"]),
-               _percent(e["accuracy_certain"]), _percent(e["accuracy_uncertain"])]  # fmt: skip
+        seeds = percent(e["accuracy_over_seeds"]) if "accuracy_over_seeds" in e else "-"
+        row = [title, str(e["n"]), percent(e["accuracy"]), seeds, percent(e["macro_f1"]),
+               percent(e["accuracy_certain"]), percent(e["accuracy_uncertain"])]  # fmt: skip
         rows.append(row)
     p = r["published"]
     header = ["", "n", "accuracy (seed 0)", "over 3 seeds", "macro-F1", "on certain labels", "on uncertain labels"]
@@ -74,7 +62,7 @@ is by image and cells of one module may stand on both sides. Published: SVM {100
 {100 * p["cnn"]:.2f} % (Deitsch et al. 2019, one 75:25 split), later work up to about {100 * p["later"]:.1f} %:
 **not the same protocol**.
 
-{_table(header, rows)}
+{table(header, rows)}
 
 401 labels (1/3 and 2/3) are uncertain by the annotators' own word, and an error on them need not be the classifier's:
 the certain cells beside them show what it is worth where the truth is known. Leaving the uncertain cells out of the
@@ -88,16 +76,16 @@ def _finetune(r: Result) -> str:
     return f"""### elpv, fine-tuned at native resolution
 
 {e["protocol"]} n = {e["n"]} test images.
-Accuracy {_percent(e["accuracy"])}, macro-F1 {_percent(e["macro_f1"])}; on certain labels
-{_percent(e["accuracy_certain"])}, on uncertain ones {_percent(e["accuracy_uncertain"])}. Sets cover
-{_percent(e["set_coverage"])} (aim 95 %).
+Accuracy {percent(e["accuracy"])}, macro-F1 {percent(e["macro_f1"])}; on certain labels
+{percent(e["accuracy_certain"])}, on uncertain ones {percent(e["accuracy_uncertain"])}. Sets cover
+{percent(e["set_coverage"])} (aim 95 %).
 """
 
 
 def _tiles(r: Result) -> str:
     rows = [
-        [title, _percent(r[key]["macro_f1"]), _percent(r[key]["macro_f1_over_seeds"]), _percent(r[key]["accuracy"]),
-         _percent(r[key]["balanced_accuracy"]), _percent(r[key]["set_coverage"])]
+        [title, percent(r[key]["macro_f1"]), percent(r[key]["macro_f1_over_seeds"]), percent(r[key]["accuracy"]),
+         percent(r[key]["balanced_accuracy"]), percent(r[key]["set_coverage"])]
         for key, title in (("by_tile", "tiles kept whole"), ("by_image", "by image (leaks)"))
     ]  # fmt: skip
     header = ["split", "macro-F1 (seed 0)", "over 3 seeds", "accuracy", "balanced accuracy", "set coverage (aim 95 %)"]
@@ -107,7 +95,7 @@ def _tiles(r: Result) -> str:
 it was taught. Which images show one tile is derived and checked in `benchmarks/magnetic_tile_groups.py`. 5-fold,
 frozen, flips averaged, class weights; intervals of seed 0 by bootstrap of tiles (or images).
 
-{_table(header, rows)}
+{table(header, rows)}
 """
 
 
@@ -152,10 +140,10 @@ empty feature cache; target {r["targets"]["seconds_experiments"]} s. What each a
     found = r["experiments"]
     for name in ("size-strategy", "imbalance", "heads", "hand-crafted"):
         if name in found:
-            rows = [[row["arm"], str(row["n"]), _percent(row["accuracy"]), _percent(row["macro_f1"]), _difference(row)]
+            rows = [[row["arm"], str(row["n"]), percent(row["accuracy"]), percent(row["macro_f1"]), _difference(row)]
                     for row in found[name]["table"]]  # fmt: skip
             header = ["arm", "n", "accuracy", "macro-F1", "macro-F1 less reference, points"]
-            parts.append(f"### {name} ({found[name]['seconds']:.0f} s)\n\n{_table(header, rows)}\n")
+            parts.append(f"### {name} ({found[name]['seconds']:.0f} s)\n\n{table(header, rows)}\n")
     for name, entry in found.items():
         if name not in ("size-strategy", "imbalance", "heads", "hand-crafted", "paper"):
             said = "\n".join(f"- {line}" for line in entry["answers"])
@@ -164,7 +152,7 @@ empty feature cache; target {r["targets"]["seconds_experiments"]} s. What each a
         rows = [[m["detector"], m["distance"], str(m["kinds"]), f"{m['auroc']:.3f}", f"{100 * m['fpr95']:.1f} %",
                  f"{m['worst']} ({m['worst_auroc']:.3f})"] for m in found["novelty"]["mean_over_kinds"]]  # fmt: skip
         header = ["detector", "kinds", "number", "AUROC, mean over kinds", "FPR95, mean", "hardest"]
-        parts.append(f"### Detectors\n\n{_table(header, rows)}\n")
+        parts.append(f"### Detectors\n\n{table(header, rows)}\n")
     return "\n".join(parts)
 
 
@@ -193,7 +181,7 @@ def _needles(r: Result) -> str:
 Relative errors of mean length and 95th percentile; aims 10 % and 15 %. **Calibrated on phantoms of the same generator:
 on real micrographs nothing of this has been verified.**
 
-{_table(header, rows)}
+{table(header, rows)}
 
 The truth lies in the 95 % interval: {covered}. The class by mean length is right in
 {100 * r["grade_by_mean_right"]:.0f} %.
@@ -216,17 +204,17 @@ def _grains(r: Result) -> str:
     scores = [["phantom boundaries", r["phantom_segmentation"]]] if "phantom_segmentation" in r else []
     scores += [["inclusions in etched patches", r["patches"]["test"]]] if "patches" in r else []
     found = [
-        [name, str(s["n"]), str(s["n_groups"]), *(_percent(s[key]) for key in ("dice", "dice_2px")),
-         *(_percent(s["classical"][key]) for key in ("dice", "dice_2px"))]
+        [name, str(s["n"]), str(s["n_groups"]), *(percent(s[key]) for key in ("dice", "dice_2px")),
+         *(percent(s["classical"][key]) for key in ("dice", "dice_2px"))]
         for name, s in scores
     ]  # fmt: skip
     header = ["taught and tested on", "n", "groups", "segmenter: Dice", "within 2 px", "classical: Dice", "within 2 px"]
-    segmented = f"{r['note']}\n\n{_table(header, found)}\n" if found else ""
+    segmented = f"{r['note']}\n\n{table(header, found)}\n" if found else ""
     return f"""## Grain size and boundaries
 
 Error of G on phantoms of known grains, G 5 to 11, 4 % of the boundary missing; aim .25.
 
-{_table(["method", "n", "mean error", "95 % of errors below", "within .25"], rows)}
+{table(["method", "n", "mean error", "95 % of errors below", "within .25"], rows)}
 
 {segmented}"""
 
@@ -237,7 +225,7 @@ def _inclusions(r: Result) -> str:
 
 {r["n"]} etched micrographs, darkness limit chosen leave-one-out: {100 * r["found_area_fraction_mean"]:.2f} % of the
 area found, {100 * r["true_area_fraction_mean"]:.2f} % drawn; mean absolute error {100 * e["mean"]:.2f} points
-[{100 * e["ci95"][0]:.2f}, {100 * e["ci95"][1]:.2f}]; Dice {_percent(r["dice"])}, within 3 px {_percent(r["dice_3px"])}.
+[{100 * e["ci95"][0]:.2f}, {100 * e["ci95"][1]:.2f}]; Dice {percent(r["dice"])}, within 3 px {percent(r["dice_3px"])}.
 """
 
 
@@ -251,7 +239,7 @@ def _raters(r: Result) -> str:
 {r["raters"]} simulated raters on {r["images"]} phantoms, mean and SD over {r["seeds"]} seeds, beside the round robin
 of S1. The constants were fitted to such figures, so that they agree is no evidence of how people rate.
 
-{_table(["", "simulated", "SD", "published"], rows)}
+{table(["", "simulated", "SD", "published"], rows)}
 """
 
 
@@ -270,7 +258,7 @@ def _anomaly_tiles(r: Result) -> str:
         rows.append([
             title, f"{first['n_train']} / {first['n_good']} + {first['n_bad']}", _auroc(e["image_auroc"]),
             _auroc(first["image_auroc"]), _auroc(e["not_used_in_choosing"]), _auroc(e["pixel_auroc"]),
-            _auroc(e["pro_auc"]), _percent(e["false_alarm_rate"]),
+            _auroc(e["pro_auc"]), percent(e["false_alarm_rate"]),
         ])  # fmt: skip
         kinds.append([title, *(f"{_auroc(k)}, {k['n_bad']}" for k in first["per_defect"].values())])
     header = ["split", "n taught / good + bad", "image AUROC, 5 splits", "split 0, by tile", "defects not chosen on",
@@ -287,19 +275,19 @@ exposure. The second row keeps tiles whole: that is what tiles never seen get.
 Intervals: t over splits, which share images; column "split 0" by bootstrap of tiles. Settings were chosen on
 {r["chosen_on"]} of the 392 defective images and other splits; the column beside uses the others only.
 
-{_table(header, rows)}
+{table(header, rows)}
 
 Published, image AUROC, random split as in the first row: {published}. Same protocol by its description; their splits,
 networks and image sizes differ, and no tile-grouped figure is published. No PRO is published. Run as `sorby anomaly`
 runs it, the first row's split 0 gives {leaked["deployed_image_auroc"]:.4f}.
 
 The threshold comes from a quarter of the good images, held out (for the second row as whole tiles). Held out image by
-image instead, false alarms on unseen tiles are {_percent(wrong)}: **calibrate on specimens that were not taught**.
+image instead, false alarms on unseen tiles are {percent(wrong)}: **calibrate on specimens that were not taught**.
 Intervals of false alarms count images as independent and are too narrow.
 
 AUROC by defect on split 0, and number of images:
 
-{_table(["split", *leaked["per_defect"]], kinds)}
+{table(["split", *leaked["per_defect"]], kinds)}
 """
 
 
@@ -307,7 +295,7 @@ def _anomaly(r: Result) -> str:
     cells, strip = r["elpv"], r["neu_det"]
     of_cells = [
         [title, f"{e['split_0']['n_train']} / {e['split_0']['n_good']} + {e['split_0']['n_bad']}",
-         _auroc(e["image_auroc"]), _auroc(e["split_0"]), _percent(e["false_alarm_rate"])]
+         _auroc(e["image_auroc"]), _auroc(e["split_0"]), percent(e["false_alarm_rate"])]
         for title, e in ((kind, cells[kind]) for kind in ("mono", "poly", "both"))
     ]  # fmt: skip
     of_strip = [[kind, str(e["good_windows"]), _auroc(e)] for kind, e in strip["within_class"].items()]
@@ -323,7 +311,7 @@ Certainly functional cells are good, certainly defective ones bad, uncertain one
 ones is taught. Modules are unknown, so this split may leak. Recipe `{cells["recipe"]}`, not chosen on this set; no
 published figure has this protocol.
 
-{_table(header, of_cells)}
+{table(header, of_cells)}
 
 ### Hot-rolled strip
 
@@ -334,7 +322,7 @@ may hold unboxed marks; where few are good, as in pitted_surface, nothing can be
 (split 0 by bootstrap of fields {_auroc(strip["split_0"])}); each class's defects against
 its own good windows (the detector is taught all classes):
 
-{_table(["class", "good windows", "AUROC, 5 splits"], of_strip)}
+{table(["class", "good windows", "AUROC, 5 splits"], of_strip)}
 """
 
 
@@ -375,7 +363,7 @@ def _anomaly_speed(r: Result) -> str:
 {r["tile"]}, in one run, medians; the peer's better torch form, and its deployed form, one image a call. Each
 in the precision it takes by itself: {precision}. Targets: {aims["to_torch"]} and {aims["to_openvino"]}.
 
-{_table(header, rows)}
+{table(header, rows)}
 {f"{chr(10)}Peak memory of fitting in a fresh process: {fitted}.{chr(10)}" if fitted else ""}"""
 
 
@@ -406,7 +394,7 @@ networks did {plain:.1f} and {b4["plain_backbone_mpix_per_s"]:.1f} Mpx/s; the co
 compared between machines. Margins of strips and panels, a fifth of what the network computes, are not counted as web.
 What each form costs is measured on {first["image_auroc"]["n"]} pictures of a harder phantom web.
 
-{_table(header, rows)}
+{table(header, rows)}
 """
 
 
@@ -422,7 +410,7 @@ def _coverage(r: Result) -> str:
 Simulated images of {r["places"]} places with {r["features"]} heavy-tailed features, {r["repeats"]} repetitions,
 rates on 1,000 new good images: mean with its 95 % interval, and the spread between calibrations.
 
-{_table(header, rows)}
+{table(header, rows)}
 """
 
 
@@ -454,6 +442,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "line_speed": _line_speed,
     "leave_one_out_coverage": _coverage,
     "pro_speed": _pro,
+    **page_fracture.SECTIONS,
 }
 
 

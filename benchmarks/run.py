@@ -32,6 +32,11 @@ NAMES = (
     "line_speed",
     "leave_one_out_coverage",
     "pro_speed",
+    "info_bars",
+    "leakage_audit",
+    "hash_search",
+    "vit_neu",
+    "fracture_mirror",
 )
 
 

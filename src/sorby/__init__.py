@@ -17,9 +17,21 @@ from sorby._version import __version__
 if TYPE_CHECKING:
     from sorby.corpus import Corpus
     from sorby.micrograph import Micrograph, read
-    from sorby.workflow import build, crossval, evaluate, inspect, load, train
+    from sorby.workflow import build, crossval, evaluate, inspect, load, train, tune
 
-__all__ = ["Corpus", "Micrograph", "__version__", "build", "crossval", "evaluate", "inspect", "load", "read", "train"]
+__all__ = [
+    "Corpus",
+    "Micrograph",
+    "__version__",
+    "build",
+    "crossval",
+    "evaluate",
+    "inspect",
+    "load",
+    "read",
+    "train",
+    "tune",
+]
 
 _PLACES = {
     "Corpus": "sorby.corpus",
@@ -31,6 +43,7 @@ _PLACES = {
     "load": "sorby.workflow",
     "read": "sorby.micrograph",
     "train": "sorby.workflow",
+    "tune": "sorby.workflow",
 }
 
 

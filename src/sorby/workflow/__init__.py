@@ -1,4 +1,4 @@
-"""The verbs: train, crossval, evaluate, inspect, demo; they compose everything below.
+"""The verbs: train, crossval, tune, evaluate, inspect; they compose everything below.
 
 Each is imported when first used, so that a command which needs no network starts without torch.
 """
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from sorby.workflow.inspection import inspect
     from sorby.workflow.opening import load
     from sorby.workflow.training import crossval, train
+    from sorby.workflow.tuning import tune
 
-__all__ = ["build", "crossval", "evaluate", "inspect", "load", "train"]
+__all__ = ["build", "crossval", "evaluate", "inspect", "load", "train", "tune"]
 
 _PLACES = {
     "build": "sorby.corpus",
@@ -24,6 +25,7 @@ _PLACES = {
     "inspect": "sorby.workflow.inspection",
     "load": "sorby.workflow.opening",
     "train": "sorby.workflow.training",
+    "tune": "sorby.workflow.tuning",
 }
 
 
