@@ -1,0 +1,1 @@
+"""Electrochemistry of corrosion: polarisation curves and impedance spectra, read, fitted and doubted."""
