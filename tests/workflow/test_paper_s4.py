@@ -132,3 +132,15 @@ def test_a_phantom_archive_is_read_as_an_archive_and_keeps_what_only_its_truth_k
     cues = [corpus.root / name for name in corpus.table["cues"].dropna()]
     assert cues
     assert all(path.is_file() for path in cues)
+
+
+@pytest.mark.slow
+def test_a_fine_tuned_recipe_adds_the_learning_curves(fractures: Fractures, tmp_path: Path) -> None:
+    recipe = load("fracture-lite0", {**RECIPE, "finetune.epochs": 2, "finetune.warmup_steps": 2})
+    found = run_fracture_paper(
+        tmp_path, fractures.labels, recipe=recipe, options=FractureOptions(folds=3, maps=False, studies=False),
+        device="cpu",
+    )  # fmt: skip
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert "learning curves" in page
+    assert not (tmp_path / "state").exists()
