@@ -15,7 +15,7 @@ from sorby.report import archive_figures, figures, fold_figures
 from sorby.report.experiment_page import Figure
 from sorby.report.leakage_page import fold_rows, published_rows, shared_specimens
 from sorby.report.paper_page import Part
-from sorby.report.wording import count, percent
+from sorby.report.wording import count, interval, percent
 from sorby.workflow.corpora import audit_corpus
 from sorby.workflow.data import open_data
 from sorby.workflow.experiments.bench import Bench, Floats, open_bench
@@ -221,7 +221,8 @@ def _calibration_part(bench: Bench, protocol: Protocol, cells: dict[str, Any]) -
     cells["calibration"] = {name: found[name].as_dict() for name in ("ece", "brier", "log_loss")}
     text = [
         "Experts were shown softmax confidences that nobody had checked. Ours are calibrated inside the training part"
-        f" and checked here on specimens not taught: expected calibration error {ece['value']:.3f}.",
+        f" and checked here on specimens not taught: expected calibration error {ece['value']:.3f}"
+        f" ({interval(ece['ci95'], shares=False)}), by which a stated confidence is off on average.",
     ]
     curve = asdict(found["reliability"])
     return Part(
