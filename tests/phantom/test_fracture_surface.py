@@ -8,7 +8,7 @@ import pytest
 from sorby.errors import InputError
 from sorby.phantom.fracture import CUES, MIST_ENDS, SUBTYPES, FractureSpecimen, ViewPlan, render
 from sorby.phantom.fracture.mechanics import COMPONENT, Bar, flaw_depth_um, mirror_radius_um
-from sorby.phantom.fracture.noise import Window, at_points, smooth
+from sorby.phantom.place_noise import Window, at_points, smooth
 
 SIZE = (160, 120)
 

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sorby.phantom.fracture.noise import Float32, Window, smooth
 from sorby.phantom.fracture.specimen import FractureSpecimen
+from sorby.phantom.place_noise import Float32, Window, smooth
 
 Wall = Literal["sintered", "planar", "porous", "metallic", "cleaved"]
 

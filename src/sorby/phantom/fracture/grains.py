@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sorby.phantom.fracture.noise import Float32, Window, hashed, uniform
+from sorby.phantom.place_noise import Float32, Window, hashed, uniform
 
 #: Grains of fewer pixels than the first are not drawn, of more than the second fully.
 _UNSEEN_PX, _SEEN_PX = 2.5, 5.0

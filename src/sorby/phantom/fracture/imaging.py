@@ -10,9 +10,9 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.special import ndtri
 
 from sorby.errors import InputError
-from sorby.phantom.fracture.noise import Float32, Window, smooth
 from sorby.phantom.fracture.specimen import FractureSpecimen, ViewPlan, field_width_um
 from sorby.phantom.fracture.surface import CUES, Relief, relief
+from sorby.phantom.place_noise import Float32, Window, smooth
 
 UInt8 = npt.NDArray[np.uint8]
 #: Width and height of a picture without its info bar.

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from sorby.phantom.fracture.flaws import KINDS, FlawField, draw_flaw
 from sorby.phantom.fracture.grains import Grains, draw_grains
-from sorby.phantom.fracture.noise import Float32, Window, along, at_points, smooth
 from sorby.phantom.fracture.specimen import FractureSpecimen, Fragment
+from sorby.phantom.place_noise import Float32, Window, along, at_points, smooth
 
 UInt8 = npt.NDArray[np.uint8]
 #: Numbers of the regions in a cue image.

@@ -25,7 +25,7 @@ _FINEST_PX = 1.6
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of the fracture plane and the pixels it falls on.
+    """A rectangle of a surface and the pixels it falls on.
 
     Attributes
     ----------
