@@ -132,6 +132,10 @@ def test_a_phantom_archive_is_read_as_an_archive_and_keeps_what_only_its_truth_k
     cues = [corpus.root / name for name in corpus.table["cues"].dropna()]
     assert cues
     assert all(path.is_file() for path in cues)
+    true = Corpus.load(tmp_path / "phantom" / "corpus.parquet").table
+    for table in (corpus.table, true):
+        assert table["phantom"].astype(str).str.lower().eq("true").all(), "no figure passes for one of real specimens"
+    assert true["phantom_specimen"].nunique() == 6
 
 
 @pytest.mark.slow

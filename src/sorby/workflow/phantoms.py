@@ -288,9 +288,11 @@ def write_fracture_corpus(
     with _counting("rendering", sum(len(specimen.views) for specimen in specimens)) as step:
         truth = write_archive(place, specimens, seed, size=FRACTURE_SIZES[size], bars=bars, progress=step)
     stems = [Path(name).stem for name in truth["image"]]
-    table = truth.rename(columns={"image": "path"}).assign(
+    # In a corpus the column `phantom` marks rendered pictures, so that no figure passes for one of real specimens.
+    table = truth.rename(columns={"image": "path", "phantom": "phantom_specimen"}).assign(
         cues=[f"archive/truth/cues/{stem}.png" for stem in stems],
         label_source="phantom",
+        phantom=True,
         exclusion=truth["label"].eq("unknown").map({True: "origin unknown", False: None}),
     )
     corpus = _corpus(out, table, "archive")
