@@ -80,6 +80,18 @@ def test_the_head_of_a_flag_does_on_new_pictures_what_it_says() -> None:
     assert flagged[~truth].mean() == pytest.approx(head.sensitivity.value, abs=0.08)
 
 
+def test_pictures_of_one_specimen_do_not_narrow_what_a_flag_is_said_to_do() -> None:
+    features, in_order, groups = _marked(400, 1)
+    alike = fit_flag_head(np.repeat(features, 5, 0), np.repeat(in_order, 5), np.repeat(groups, 5))
+    once = fit_flag_head(features, in_order, groups)
+    for name in ("sensitivity", "specificity"):
+        few, many = getattr(once, name), getattr(alike, name)
+        assert many.n == 5 * few.n
+        width = few.ci95[1] - few.ci95[0]
+        # Counted singly, five copies would narrow the interval to 1 / sqrt(5) of it; the head itself hardly changes.
+        assert many.ci95[1] - many.ci95[0] > 0.7 * width, "five copies of each picture say nothing new"
+
+
 def test_too_few_marks_teach_nothing() -> None:
     features, _, groups = _marked(400, 1)
     with pytest.raises(InputError, match="too few to learn it"):

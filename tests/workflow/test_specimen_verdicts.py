@@ -224,6 +224,7 @@ def test_flags_that_nobody_marked_are_not_taught_and_it_is_said(fractures: Fract
         fractures.bundle, tmp_path / "bare.csv", tmp_path / "bare.sorby", Teaching("feature-mean"), device="cpu"
     )
     assert found["taught_flags"] == {}
+    assert set(found["cross_fitted"]) == {"accuracy", "macro_f1", "set_size"}, "coverage would be 1 - alpha by choice"
     assert [line for line in found["warnings"] if line.startswith("flag ")] == [
         "flag origin-not-in-view: no column origin_in_view: it is not given",
         "flag contaminated: no column contamination: it goes by stained shares of the surface",

@@ -6,7 +6,7 @@ A flag refers; it never changes the label. Which flags a bundle gives, and at wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sorby.classify.heads.logistic import Examples, Linear, choose_logistic, one_fit_a_core
 from sorby.classify.specimens.bags import inner_folds
 from sorby.errors import InputError
-from sorby.evidence import Estimate, proportion, softmax
+from sorby.evidence import Estimate, share, softmax
 
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
@@ -139,7 +139,8 @@ def fit_flag_head(
     -------
     FlagHead
         Sensitivity and specificity are counted on pictures of specimens that the scoring fold had not seen; the
-        threshold itself was chosen on them, so the specificity is the wanted one by choice.
+        threshold itself was chosen on them, so the specificity is the wanted one by choice. Intervals are by specimen
+        where specimens are known.
 
     Raises
     ------
@@ -169,9 +170,17 @@ def fit_flag_head(
     return FlagHead(
         chosen.model,
         threshold,
-        proportion(int((flagged & ~truth).sum()), int((~truth).sum()), "cross-fitted, specimens whole"),
-        proportion(int((~flagged & truth).sum()), int(truth.sum()), "cross-fitted; the threshold was chosen for it"),
+        _noted(share(flagged[~truth], _of(groups, ~truth), seed), "cross-fitted, specimens whole"),
+        _noted(share(~flagged[truth], _of(groups, truth), seed), "cross-fitted; the threshold was chosen for it"),
     )
+
+
+def _of(groups: npt.ArrayLike | None, kept: Mask) -> npt.NDArray[Any] | None:
+    return None if groups is None else np.asarray(groups)[kept]
+
+
+def _noted(found: Estimate, note: str) -> Estimate:
+    return replace(found, note="; ".join(part for part in (note, found.note) if part))
 
 
 def image_flags(

@@ -13,7 +13,7 @@ from PIL import Image
 from sorby.attribution import FRACTURE_CUES, cue_match
 from sorby.classify import Classifier, Recipe
 from sorby.errors import InputError
-from sorby.evidence import proportion
+from sorby.evidence import Estimate, proportion, share
 from sorby.micrograph import read
 from sorby.report.experiment_page import Column, Table
 from sorby.report.wording import percent
@@ -128,6 +128,8 @@ def cue_rows(
 ) -> list[dict[str, Any]]:
     """Return one row a magnification (and class ``all`` or its name): how often right verdicts looked at the cue.
 
+    Intervals of shares are by specimen.
+
     Parameters
     ----------
     learner : CueLearner
@@ -139,6 +141,7 @@ def cue_rows(
     """
     rows = np.array(learner.rows, np.intp)
     right = called[rows] == bench.labels[rows]
+    specimens, seed = None if bench.specimens is None else bench.specimens[rows], bench.recipe.seed
     decisive = np.array(learner.found[_DECISIVE], np.float64).reshape(-1, 4)
     shown, hit = decisive[:, 0] > 0, decisive[:, 1] > 0
     found = []
@@ -154,8 +157,8 @@ def cue_rows(
                 "magnification": float(level),
                 "class": name,
                 "n_right": int(here.sum()),
-                "without_cue": proportion(int((here & ~shown).sum()), int(here.sum())).as_dict(),
-                "pointed": proportion(int((seen & hit).sum()), int(seen.sum())).as_dict(),
+                "without_cue": _by_specimen(~shown, here, specimens, seed).as_dict(),
+                "pointed": _by_specimen(hit, seen, specimens, seed).as_dict(),
                 "inside": _mean(decisive[seen, 2]),
                 "area": _mean(decisive[seen, 3]),
             }
@@ -164,6 +167,15 @@ def cue_rows(
                 entry[f"mass_{cue.replace(' ', '_')}"] = _mean(values[here, 2])
             found.append(entry)
     return found
+
+
+def _by_specimen(
+    hit: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_], specimens: npt.NDArray[Any] | None, seed: int
+) -> Estimate:
+    """Share of some images that something holds for; images of one specimen are no independent ones."""
+    if not among.any():
+        return proportion(0, 0)
+    return share(hit[among], None if specimens is None else specimens[among], seed)
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float | None:
