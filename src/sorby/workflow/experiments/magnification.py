@@ -305,7 +305,8 @@ def _figures(rows: Sequence[Mapping[str, Any]], margin: float) -> list[Figure]:
         ),
         Figure(
             svg,
-            f"Differences to the highest magnification with 90 % intervals: equivalent where the whole interval lies"
-            f" within {100 * margin:g} points of zero (shaded).",
+            f"Differences to the highest magnification with 90 % intervals, each for its comparison alone: within"
+            f" {100 * margin:g} points of zero (shaded) it shows equivalence before Holm's correction, which the table"
+            " makes.",
         ),
     ]
