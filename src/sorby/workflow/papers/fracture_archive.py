@@ -18,6 +18,7 @@ from sorby.workflow.archives import build_archive_corpus
 from sorby.workflow.phantoms import write_fracture_corpus
 
 SPECIMENS = 240
+_SHARED = ("place_noise", "writing")  # modules that fracture phantoms share with others
 TRUTH_COLUMNS = ("cues", "origin_in_view", "contamination")
 """What only phantoms know; the corpus that is read from their archive gets it from their truth."""
 
@@ -79,7 +80,8 @@ def _generator_key() -> str:
     """Return eight hexadecimal digits that change with the code that draws fractures."""
     if drawing.__file__ is None:
         raise InputError("the fracture phantoms have no source files", "install sorby from its wheel or a checkout")
+    own = Path(drawing.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(Path(drawing.__file__).parent.glob("*.py")):
+    for path in (*sorted(own.glob("*.py")), *(own.parent / f"{name}.py" for name in _SHARED)):
         digest.update(sha256_file(path).encode())
     return digest.hexdigest()[:8]
