@@ -27,6 +27,9 @@ README = HERE.parent / "README.md"
 #: Names the sheet in the name of a tile, such as pinholes-1-03-02.png.
 SHEET = r"'(.+)-\d\d-\d\d'"
 
+#: A picture of a broken specimen whose mirror is a tenth to a fifth of its width, and its archive.
+SHARP = "sharp/archive/images/plant-2/sem-2020907038-s4832061-fA-m100-02.tif"
+
 #: Output file -> commands whose output it holds, in the order in which they are run.
 STEPS: dict[str, list[str]] = {
     "demo": ["sorby demo --out demo"],
@@ -145,6 +148,63 @@ STEPS: dict[str, list[str]] = {
     "error-places": ["sorby line run few.sorby strips.raw --width 1536 --pixel-size-um 34 --out x"],
     "error-width": ["sorby line run pinholes.sorby strips.raw --pixel-size-um 34 --out x"],
     "error-roll": ["sorby line run pinholes.sorby strips.raw --width 1536 --pixel-size-um 34 --out roll"],
+    "fracture-phantom": [
+        "sorby phantom fracture --n 96 --size small --out house",
+        "ls house/archive",
+        "ls house/archive/images/plant-3 | head -n 3",
+    ],
+    "fracture-build": ["sorby corpus build house/archive --reports house/archive/reports --out fracture.parquet"],
+    "fracture-correct": [
+        "python correct.py",
+        "sorby corpus build house/archive --reports house/archive/reports --out fracture.parquet",
+    ],
+    "fracture-audit": ["sorby corpus audit fracture.parquet --split image --no-embedding --out fracture-audit"],
+    "fracture-crossval": ["sorby crossval fracture.parquet --recipe fracture-frozen --out fracture-cv"],
+    "fracture-train": ["sorby train fracture.parquet --recipe fracture-frozen --out fracture-run"],
+    "fracture-specimens": [
+        "sorby specimens fracture-run/bundle.sorby fracture.parquet --rare-class material --expert-class material"
+        " --out specimens.sorby",
+    ],
+    "fracture-new": ["sorby phantom fracture --n 12 --size small --seed 7 --unknown 0.2 --out broken"],
+    "fracture-inspect": [
+        "sorby inspect fracture-run/bundle.sorby incoming --by-specimen folder --specimen-judge specimens.sorby"
+        " --out fracture-verdicts",
+        "cut -d , -f 1-7 fracture-verdicts/specimens.csv",
+    ],
+    "fracture-truth": ["tail -n +2 broken/archive/truth/specimens.csv | cut -d , -f 1,6 | sort"],
+    "fracture-pooled": [
+        "sorby inspect fracture-run/bundle.sorby incoming --by-specimen folder --out fracture-pooled",
+    ],
+    "fracture-triage": ["sorby experiment triage fracture.parquet --recipe fracture-frozen --out fracture-triage"],
+    "fracture-magnification": [
+        "sorby experiment magnification fracture.parquet --recipe fracture-frozen --out fracture-magnification",
+    ],
+    "fracture-mirror": [
+        "sorby phantom fracture --n 6 --seed 11 --unknown 0 --out sharp",
+        f"sorby measure mirror {SHARP} --origin 557,498 --load-n 14790 --bar-mm 12,10,80,40 --out mirror",
+    ],
+    "fracture-mirror-truth": [
+        "grep -E '^specimen|4832061' sharp/archive/truth/specimens.csv | cut -d , -f 1,8,10,11,13"
+    ],
+    "fracture-mirror-searched": [f"sorby measure mirror {SHARP} --out mirror-searched"],
+    "fracture-mirror-refused": [f"sorby measure mirror {SHARP.replace('m100-02', 'm1k-07')} --out mirror-refused"],
+    "fracture-scale": [f"sorby corpus scale {SHARP}", f"sorby corpus scale {SHARP} --ignore-tags"],
+    "fracture-text-audit": [
+        "sorby corpus text-audit sharp/corpus.parquet --n 24 --out text",
+        "sorby corpus text-audit sharp/corpus.parquet --n 24 --crop fixed --out text-fixed",
+    ],
+    "fracture-tune": ["sorby tune fracture.parquet --recipe fracture-frozen --trials 4 --out tuning"],
+    "fracture-tune-resume": [
+        "sorby tune fracture.parquet --recipe fracture-frozen --trials 6 --resume --out tuning",
+    ],
+    "fracture-paper": ["sorby paper S4 --specimens 120 --out s4"],
+    "error-no-rules": ["sorby corpus build my_pictures --reports my_reports --out x.parquet"],
+    "error-group": [
+        "sorby corpus build house/archive --reports house/archive/reports --rules wrong.yaml --out x.parquet"
+    ],
+    "error-label": [
+        "sorby corpus build house/archive --reports house/archive/reports --review bad.csv --out x.parquet"
+    ],
 }
 
 
@@ -183,6 +243,21 @@ def arrange_tiles(work: Path) -> None:
     (work / "strips.raw").write_bytes(bytes(1536 * 512))
 
 
+def arrange_specimens(work: Path) -> None:
+    """Lay out new pictures as one folder a specimen, an archive without rules, spoilt rules and review table."""
+    for row in csv.DictReader((work / "broken" / "labels.csv").open(encoding="utf-8")):
+        copy(work / "broken" / row["path"], work / "incoming" / row["specimen"].replace("/", "-"))
+    for picture in sorted((work / "broken" / "archive" / "images" / "plant-1").glob("*.tif"))[:3]:
+        copy(picture, work / "my_pictures")
+    for report in sorted((work / "broken" / "archive" / "reports").glob("*.pdf"))[:3]:
+        copy(report, work / "my_reports")
+    rules = (work / "house" / "archive" / "rules.yaml").read_text("utf-8")
+    (work / "wrong.yaml").write_text(rules.replace("(?P<serial>", "(?P<serail>", 1), encoding="utf-8")
+    table = (work / "fracture.review.csv").read_text("utf-8-sig").splitlines()
+    name = table[1].partition(",")[0]
+    (work / "bad.csv").write_text(f"image,correct_label\n{name},grinding\n", encoding="utf-8")
+
+
 def copy(file: Path, folder: Path) -> None:
     """Copy *file* into *folder*, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +272,7 @@ def tamper(work: Path) -> None:
 
 
 #: What is laid out after a step for those that follow.
-AFTERWARDS = {"demo": arrange, "membrane-fresh": arrange_tiles}
+AFTERWARDS = {"demo": arrange, "membrane-fresh": arrange_tiles, "fracture-new": arrange_specimens}
 
 
 def run(command: str, work: Path) -> str:

@@ -3,7 +3,8 @@
     python docs/make_pictures.py [--demo FOLDER] [--tiles FOLDER]
 
 Without --demo the demonstration is run first, in a temporary folder. --tiles names the --work folder of an earlier
-make_outputs.py, for the picture of the membrane tutorial, which is left as it is otherwise. Everything is a phantom.
+make_outputs.py, for the pictures of the membrane and fracture tutorials, which are left as they are otherwise.
+Everything is a phantom.
 """
 
 from __future__ import annotations
@@ -183,6 +184,36 @@ def tiles(work: Path) -> Figure:
     return figure
 
 
+def fractures(work: Path) -> Figure:
+    """One broken specimen of each cause, from afar to close by, info bars and all."""
+    table = pd.read_csv(work / "sharp" / "labels.csv")
+    powers = (50, 250, 1000, 10_000)
+    figure = Figure(figsize=(10.4, 6.6), dpi=85, facecolor="white")
+    for k, (cause, of_cause) in enumerate(table.groupby("label")):
+        counts = of_cause[of_cause["magnification"].isin(powers)].groupby("specimen")["magnification"].nunique()
+        specimen = of_cause[of_cause["specimen"] == counts.idxmax()].drop_duplicates("magnification")
+        for row in specimen.itertuples():
+            if row.magnification in powers:
+                axes = figure.add_subplot(3, len(powers), 1 + k * len(powers) + powers.index(row.magnification))
+                picture = Image.open(work / "sharp" / row.path).convert("RGB")
+                show(axes, picture, f"{str(cause).replace('_', ' ')}, {row.magnification:.0f}x")
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.96, wspace=0.03, hspace=0.1)
+    return figure
+
+
+def mirrors(work: Path) -> Figure:
+    """Show an origin, and the mirror measured there with the origin given and searched."""
+    names = {"mirror": "measured, origin given", "mirror-searched": "measured, origin searched: wrong"}
+    overlays = {text: next((work / name).glob("*.png")) for name, text in names.items()}
+    stem = overlays[names["mirror"]].stem.partition("-")[2]
+    source = next((work / "sharp" / "archive" / "images").rglob(f"{stem}.tif"))
+    figure = Figure(figsize=(10.4, 3.0), dpi=110, facecolor="white")
+    for k, (text, path) in enumerate({"phantom, 100x": source, **overlays}.items()):
+        show(figure.add_subplot(1, 3, k + 1), Image.open(path).convert("RGB"), text)
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.93, wspace=0.03)
+    return figure
+
+
 def save(figure: Figure, name: str) -> None:
     """Save as JPEG where micrographs are shown (small), else PNG."""
     PICTURES.mkdir(exist_ok=True)
@@ -200,6 +231,8 @@ def main() -> None:
     matplotlib.rcParams.update(STYLE)
     if options.tiles is not None:
         save(tiles(options.tiles), "membrane.jpg")
+        save(fractures(options.tiles), "fracture.jpg")
+        save(mirrors(options.tiles), "mirror.jpg")
     if folder is None:
         from sorby.workflow.demonstration import demo_steel
 
