@@ -1,0 +1,70 @@
+"""Numbers in text: what separates them, and whether a comma is a decimal point."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sorby.errors import InputError
+
+_NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eEdD][+-]?\d+)?")
+_LARGEST = 64 << 20
+_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+def read_text(path: Path | str) -> str:
+    """Return a file's text: UTF-8, UTF-16 with a mark, or Latin-1.
+
+    Raises
+    ------
+    InputError
+        The file is absent, empty, larger than 64 MiB, or no text.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file", "check the path")
+    if path.stat().st_size > _LARGEST:
+        raise InputError(f"{path}: larger than {_LARGEST >> 20} MiB", "a measured curve is a few kilobytes of text")
+    data = path.read_bytes()
+    if not data.strip():
+        raise InputError(f"{path}: empty", "export the measurement again")
+    encoding = next((name for mark, name in _BOMS if data.startswith(mark)), None)
+    if encoding is None and b"\0" in data[:4096]:
+        raise InputError(f"{path}: no text but a binary file", "export the measurement as text")
+    try:
+        return data.decode(encoding or "utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def number(cell: str) -> float:
+    """Return a cell as a number, its comma as a decimal point; NaN where it is none."""
+    cell = cell.strip().strip('"').strip()
+    if not _NUMBER.fullmatch(cell):
+        return float("nan")
+    return float(cell.replace(",", ".").replace("D", "e").replace("d", "e"))
+
+
+def split_numbers(line: str) -> list[str]:
+    """Split a row of numbers.
+
+    A tab or a semicolon separates where there is one; a comma then is a decimal point. Otherwise a comma that a blank
+    follows separates, as does one in a row without blanks; in a row of blanks a comma inside a number is decimal.
+    """
+    for separator in ("\t", ";"):
+        if separator in line:
+            return [cell.strip() for cell in line.split(separator)]
+    if "," not in line:
+        return line.split()
+    if re.search(r",\s", line):
+        return [cell.strip() for cell in line.split(",")]
+    cells = line.split()
+    return cells if len(cells) > 1 else [cell.strip() for cell in line.split(",")]
+
+
+def ambiguous_commas(rows: Sequence[Sequence[str]], expected: int) -> bool:
+    """Return whether commas may stand for both separators and decimal points: twice the columns, no point anywhere."""
+    return bool(rows) and all(
+        len(row) == 2 * expected and not any("." in cell or " " in cell for cell in row) for row in rows
+    )
