@@ -118,13 +118,37 @@ def test_an_absent_rules_file_says_where_one_comes_from(tmp_path):
     assert "phantom" in caught.value.hint
 
 
-@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(?:\w*,)*x", r"((ab)*c)+", r"(x|y{2,})*"])
+ENDLESS = [
+    r"(a+)+$",
+    r"(?:\w*,)*x",
+    r"((ab)*c)+",
+    r"(x|y{2,})*",
+    r"(a{1,20})+$",
+    r"(?:[A-Z]{1,3}x)*",
+    r"(\d{2,4}(-x)?)+",
+    r"(a+){1,20}$",
+    r"(b)(\1a{1,3})+",
+]
+HARMLESS = [
+    r"(?:\d{1,3},)*\d+",
+    r"[(*+)]+",
+    r"\(\++\)+",
+    r"(\d+)?x",
+    r"(a|b)+c*",
+    r"(?:[A-Z]{1,3}\d)+",
+    r"(?P<foan>[A-Z]{3}(?:-\d{2,5}){1,3})",
+    r"(?:_\d{1,4})+",
+    r"(\d{3})+",
+]
+
+
+@pytest.mark.parametrize("pattern", ENDLESS)
 def test_a_repeat_within_a_repeat_is_refused_because_it_may_never_end(pattern):
     with pytest.raises(ValueError, match="repeat within a repeat"):
         compile_pattern(pattern)
 
 
-@pytest.mark.parametrize("pattern", [r"(?:\d{1,3},)*\d+", r"[(*+)]+", r"\(\++\)+", r"(\d+)?x", r"(a|b)+c*"])
+@pytest.mark.parametrize("pattern", HARMLESS)
 def test_harmless_repeats_are_taken(pattern):
     assert compile_pattern(pattern).pattern == pattern
     assert re.compile(pattern)
