@@ -1,0 +1,213 @@
+"""Numbers and column names of polarisation files: separators, decimal commas, what a column holds and its unit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from sorby.errors import InputError
+from sorby.evidence._types import FloatArray
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
+_COMMA_NUMBER = re.compile(r"[-+]?\d+,\d*(?:[eE][-+]?\d+)?$")
+#: Potential units in volts, current units in amperes.
+VOLTS = {"V": 1.0, "mV": 1e-3}
+AMPERES = {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9}
+#: Per which area, in cm2.
+AREAS = {"cm2": 1.0, "mm2": 0.01, "m2": 1e4}
+
+_UNIT = re.compile(
+    r"(?:[\[(/,\s]|^)\s*(?P<unit>mV|V|[munp\u00b5\u03bc]?A(?:mps?|mperes?)?)(?P<per>\s*(?:/|\s|\.|\u00b7)?\s*(?:c|m)?m\s*(?:\^|-|\u207b)*\s*[2\u00b2])?"
+    r"(?=[\])\s,;.]|$|\s*vs)"
+)
+_POTENTIAL = re.compile(
+    r"^\W*(?:e|u|vf|ewe|voltage|.*\bpotential\b.*|.*\bewe\b.*|[eu]\s*(?:vs|applied|[\[(/,]).*)(?:\W|$)",
+    re.IGNORECASE,
+)
+_CURRENT = re.compile(
+    r"^\W*(?:i|j|im|<i>|.*\bcurrent\b.*|<?[ij]>?\s*[\[(/,].*)(?:\W|$)",
+    re.IGNORECASE,
+)
+_NOT = re.compile(r"range|status|reference|error|power|charge|time|noise|filter|sync|\breal\b|\bimag\b", re.IGNORECASE)
+_SET = re.compile(r"applied|control|set|vu\b|nominal", re.IGNORECASE)
+_LOG = re.compile(r"\blog\b|\blog10\b|\bln\b|\babs\b|\|", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that was recognised.
+
+    Attributes
+    ----------
+    index : int
+    name : str
+        As in the file.
+    unit : str
+        Such as ``mV`` or ``uA``; empty where the name states none.
+    per : str
+        ``cm2``, ``mm2`` or ``m2`` for current densities, otherwise empty.
+    """
+
+    index: int
+    name: str
+    unit: str
+    per: str
+
+
+@dataclass(frozen=True)
+class NumberTable:
+    """Rows of numbers from text.
+
+    Attributes
+    ----------
+    values : array, shape (rows, columns)
+    skipped : int
+        Lines within the numbers that were no row of them.
+    decimal_comma : bool
+    """
+
+    values: FloatArray
+    skipped: int
+    decimal_comma: bool
+
+
+def split_line(line: str, separator: str | None) -> list[str]:
+    """Split a line at *separator* (None: white space), outer blanks and quotes taken off the parts."""
+    parts = line.strip().strip(";").split(separator) if separator else line.split()
+    parts = [part.strip().strip('"').strip() for part in parts]
+    while parts and not parts[-1]:
+        parts.pop()
+    return parts
+
+
+def guess_separator(lines: list[str]) -> tuple[str | None, bool]:
+    """Tell what separates the numbers of *lines* and whether their decimals have commas.
+
+    Returns
+    -------
+    separator : str or None
+        None for white space.
+    decimal_comma : bool
+
+    Raises
+    ------
+    InputError
+        A comma could be either.
+    """
+    sample = [line for line in lines if re.search(r"\d", line)][:200]
+    for separator in ("\t", ";", None):
+        rows = [split_line(line, separator) for line in sample]
+        if sum(len(row) >= 2 for row in rows) < max(1, len(rows) // 2):
+            continue
+        cells = [cell for row in rows for cell in row]
+        if separator is None and any(cell.endswith(",") for cell in cells):
+            break
+        commas = sum(bool(_COMMA_NUMBER.match(cell)) for cell in cells)
+        points = sum("." in cell and bool(_NUMBER.match(cell)) for cell in cells)
+        if commas and points:
+            raise InputError(
+                "numbers with decimal commas and with decimal points stand side by side",
+                "export the file again with one kind of decimals",
+            )
+        return separator, commas > 0
+    counts = {line.count(",") for line in sample if line.count(",")}
+    if sample and not any("." in line for line in sample) and counts and min(counts) >= 3 and min(counts) % 2:
+        raise InputError(
+            "commas separate both columns and decimals", "export the file with tabs or semicolons between columns"
+        )
+    return ",", False
+
+
+def _cell(text: str, decimal_comma: bool) -> float:
+    plain = text.replace(",", ".") if decimal_comma else text
+    return float(plain) if _NUMBER.match(plain) else float("nan")
+
+
+def read_numbers(lines: list[str], n_columns: int, columns: tuple[int, int] | None = None) -> NumberTable:
+    """Read the rows of numbers among *lines*.
+
+    Parameters
+    ----------
+    lines : list of str
+        Without the header; blank lines and comments may be among them.
+    n_columns : int
+        Fewest columns that make a row.
+    columns : (int, int), optional
+        Which must be numbers; others may hold words. All where left out.
+
+    Returns
+    -------
+    NumberTable
+        NaN in cells that are no numbers.
+
+    Raises
+    ------
+    InputError
+        There is no row of numbers.
+    """
+    wanted = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "%", "//", "!"))]
+    separator, decimal_comma = guess_separator(wanted)
+    rows, skipped = [], 0
+    for line in wanted:
+        cells = [_cell(cell, decimal_comma) for cell in split_line(line, separator)]
+        needed = range(n_columns) if columns is None else columns
+        if len(cells) < max(n_columns, max(needed) + 1) or not all(np.isfinite(cells[index]) for index in needed):
+            skipped += 1
+            continue
+        rows.append(cells)
+    if not rows:
+        raise InputError("no rows of numbers were found", "export potential and current as columns of text")
+    width = min(len(row) for row in rows)
+    return NumberTable(np.array([row[:width] for row in rows], dtype=float), skipped, decimal_comma)
+
+
+def unit_of(name: str) -> tuple[str, str]:
+    """Return the unit in a column's name and the area it is per; empty where there is none.
+
+    Examples
+    --------
+    >>> unit_of("Current (mA/cm^2)"), unit_of("<I>/mA"), unit_of("Current")
+    (('mA', 'cm2'), ('mA', ''), ('', ''))
+    """
+    found = _UNIT.search(name)
+    if found is None:
+        return "", ""
+    unit = re.sub(r"mps?$|mperes?$", "", found["unit"]).replace("\u00b5", "u").replace("\u03bc", "u")
+    per = re.sub(r"[^a-z]", "", found["per"] or "")
+    return unit, f"{per}2" if per else ""
+
+
+def find_columns(names: list[str]) -> tuple[Column, Column]:
+    """Recognise potential and current among column names.
+
+    Returns
+    -------
+    potential, current : Column
+        Measured potentials are taken before applied ones.
+
+    Raises
+    ------
+    InputError
+        One of them is missing, or only the logarithm of the current is there.
+    """
+    potentials = [k for k, name in enumerate(names) if _POTENTIAL.match(name) and not _NOT.search(name)]
+    currents = [k for k, name in enumerate(names) if _CURRENT.match(name) and not _NOT.search(name)]
+    currents = [k for k in currents if k not in potentials]
+    potentials.sort(key=lambda k: bool(_SET.search(names[k])))
+    signed = [k for k in currents if not _LOG.search(names[k])]
+    logarithms = [name for name in names if _LOG.search(name) and unit_of(name.replace("|", " "))[0].endswith("A")]
+    if not signed and (currents or logarithms):
+        raise InputError(
+            f"the current stands only as {(logarithms or [names[currents[0]]])[0]!r}, which has lost its sign",
+            "export the current itself",
+        )
+    for found, what in ((potentials, "potential"), (signed, "current")):
+        if not found:
+            raise InputError(
+                f"no column of {what} among {', '.join(map(repr, names[:8]))}",
+                "name the columns like 'Potential (V)' and 'Current (A)'",
+            )
+    first, second = potentials[0], signed[0]
+    return Column(first, names[first], *unit_of(names[first])), Column(second, names[second], *unit_of(names[second]))
