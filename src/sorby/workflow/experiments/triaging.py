@@ -53,8 +53,8 @@ def triaging(request: Request) -> Findings:
         figures=_figures(rows, stops),
         may=[
             "What triage saves on specimens like these, with these times of an image and of a change.",
-            f"That it errs in some {percent(protocol.alpha)} of specimens like these, or fewer. What CV+ proves is twice"
-            " that and a term for few specimens: see the promise below.",
+            f"That it errs in some {percent(protocol.alpha)} of specimens like these, or fewer. What CV+ proves is"
+            " twice that and a term for few specimens: see the promise below.",
         ],
         may_not=[
             "That the error holds within each class: a rare cause may be missed more often.",
