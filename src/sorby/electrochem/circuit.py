@@ -188,14 +188,14 @@ def _evaluate(node: Node, rows: Array, omega: Array, derivatives: Complex | None
         if derivatives is not None:
             for k, derivative in enumerate(by_parameter):
                 derivatives[:, node.first + k] = derivative
-        return z
+        return np.asarray(z)
     branches = [_evaluate(part, rows, omega, derivatives) for part in node.parts]
     if isinstance(node, Series):
-        return np.sum(branches, axis=0)
+        return np.asarray(np.sum(branches, axis=0))
     assert isinstance(node, Parallel)
     z = 1 / np.sum([1 / branch for branch in branches], axis=0)
     if derivatives is not None:
         # dZ/dp = (Z / Zk)^2 dZk/dp for a parameter of branch k.
         for part, branch in zip(node.parts, branches, strict=True):
             derivatives[:, part.first : part.stop] *= ((z / branch) ** 2)[:, None, :]
-    return z
+    return np.asarray(z)

@@ -61,23 +61,23 @@ def _resistor(p: Array, omega: Array) -> tuple[Complex, list[Complex]]:
 
 
 def _capacitor(p: Array, omega: Array) -> tuple[Complex, list[Complex]]:
-    z = -1j / (p[:, :1] * omega)
+    z = np.asarray(-1j / (p[:, :1] * omega), np.complex128)
     return z, [-z]
 
 
 def _inductor(p: Array, omega: Array) -> tuple[Complex, list[Complex]]:
-    z = 1j * (p[:, :1] * omega)
+    z = np.asarray(1j * (p[:, :1] * omega), np.complex128)
     return z, [z]
 
 
 def _constant_phase(p: Array, omega: Array) -> tuple[Complex, list[Complex]]:
-    log_s = np.log(omega) + 0.5j * np.pi
-    z = np.exp(-p[:, 1:2] * log_s) / p[:, :1]
+    log_s = np.asarray(np.log(omega) + 0.5j * np.pi, np.complex128)
+    z = np.asarray(np.exp(-p[:, 1:2] * log_s) / p[:, :1], np.complex128)
     return z, [-z, -z * log_s]
 
 
 def _warburg(p: Array, omega: Array) -> tuple[Complex, list[Complex]]:
-    z = p[:, :1] * ((1 - 1j) / np.sqrt(omega))
+    z: Complex = p[:, :1] * ((1 - 1j) / np.sqrt(omega))
     return z, [z]
 
 

@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
 WEIGHTINGS = ("unit", "modulus", "proportional")
-#: A parameter is unidentifiable where its relative standard error exceeds this: its 95 % interval spans a factor of two.
+#: Relative standard error beyond which a parameter is unidentifiable: its 95 % interval spans a factor of two.
 UNIDENTIFIABLE_ERROR = 0.17
 _TIED = 0.99
 #: Evidence against another minimum, as twice a log likelihood ratio, up to which it counts: 1 to 100.

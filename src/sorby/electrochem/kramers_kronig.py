@@ -82,7 +82,7 @@ class KramersKronig:
     @property
     def systematic(self) -> bool:
         """Whether neighbouring residuals agree more than noise does (5 %, two series of N - 1 products)."""
-        return self.serial_correlation > 1.645 / np.sqrt(2 * (self.residuals.size - 1))
+        return bool(self.serial_correlation > 1.645 / np.sqrt(2 * (self.residuals.size - 1)))
 
     @property
     def passed(self) -> bool:
@@ -201,14 +201,14 @@ class _Chain:
     def _by_complex(self, pairs: Complex) -> tuple[Complex, Array]:
         columns = np.concatenate([self.resistor, pairs, self.reactive], axis=1)
         found = _solve(_stacked(columns), _stacked(self.target))
-        return columns @ found, found[1 : 1 + pairs.shape[1]]
+        return np.asarray(columns @ found), found[1 : 1 + pairs.shape[1]]
 
     def _by_real(self, pairs: Complex) -> tuple[Complex, Array]:
         columns = np.concatenate([self.resistor, pairs], axis=1)
         found = _solve(columns.real, self.target.real)
         fitted = columns @ found
         rest = _solve(self.reactive.imag, (self.target - fitted).imag)
-        return fitted + self.reactive @ rest, found[1:]
+        return np.asarray(fitted + self.reactive @ rest), found[1:]
 
     def _by_imag(self, pairs: Complex) -> tuple[Complex, Array]:
         columns = np.concatenate([pairs, self.reactive], axis=1)

@@ -167,7 +167,7 @@ def _once_each(frequency: Array, z: Complex) -> tuple[Array, Complex, list[str]]
     if unique.size == frequency.size:
         return -unique, z[np.argsort(-frequency)], []
     count = np.bincount(place)
-    mean = (np.bincount(place, z.real) + 1j * np.bincount(place, z.imag)) / count
+    mean = np.asarray((np.bincount(place, z.real) + 1j * np.bincount(place, z.imag)) / count, np.complex128)
     apart = float(np.max(np.abs(z - mean[place]) / np.abs(mean[place])))
     twice = int((count > 1).sum())
     if apart < 1e-12:

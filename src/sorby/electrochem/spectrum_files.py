@@ -160,7 +160,8 @@ def _rows(
     needed = max((column.index for column in columns.values()), default=2)
     lead = min((column.index for column in columns.values()), default=0)
     rows: list[list[str]] = []
-    skipped, pending = [], []
+    skipped: list[int] = []
+    pending: list[int] = []
     for k in range(first, len(lines)):
         line = lines[k]
         if not line.strip() or _COMMENT.match(line):
@@ -234,14 +235,14 @@ def _assembled(
         said.append("the file states no unit of impedance: ohm is taken")
     if not form.documented and sign is None and not turning.title:
         said.append("the file has no titles: columns taken as Hz, Z' and Z'', Z'' negative where capacitive")
+    z = np.empty(len(rows), np.complex128)
     if polar:
         degrees = values["phase"] * (turning.factor or 1.0) * turned
-        z = scale * values["modulus"] * np.exp(1j * np.deg2rad(degrees))
+        z[:] = scale * values["modulus"] * np.exp(1j * np.deg2rad(degrees))
     else:
         other = columns["imaginary"].factor
-        z = scale * values["real"] * size.sign + 1j * values["imaginary"] * turned * (
-            scale if unit or other is None else other
-        )
+        z.real = scale * values["real"] * size.sign
+        z.imag = (scale if unit or other is None else other) * values["imaginary"] * turned
     frequency = values["frequency"] * (columns["frequency"].factor or 1.0)
     direct = frequency == 0
     if direct.any():
