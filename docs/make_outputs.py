@@ -158,7 +158,10 @@ STEPS: dict[str, list[str]] = {
         "python correct.py",
         "sorby corpus build house/archive --reports house/archive/reports --out fracture.parquet",
     ],
-    "fracture-audit": ["sorby corpus audit fracture.parquet --split image --no-embedding --out fracture-audit"],
+    "fracture-audit": [
+        "sorby corpus audit fracture.parquet --split image --no-embedding --ssim 0.5 --ssim 0.8 --ssim 0.95"
+        " --out fracture-audit"
+    ],
     "fracture-crossval": ["sorby crossval fracture.parquet --recipe fracture-frozen --out fracture-cv"],
     "fracture-train": ["sorby train fracture.parquet --recipe fracture-frozen --out fracture-run"],
     "fracture-specimens": [

@@ -188,7 +188,7 @@ def fractures(work: Path) -> Figure:
     """One broken specimen of each cause, from afar to close by, info bars and all."""
     table = pd.read_csv(work / "sharp" / "labels.csv")
     powers = (50, 250, 1000, 10_000)
-    figure = Figure(figsize=(10.4, 6.6), dpi=85, facecolor="white")
+    figure = Figure(figsize=(8.0, 5.1), dpi=110, facecolor="white")
     for k, (cause, of_cause) in enumerate(table.groupby("label")):
         counts = of_cause[of_cause["magnification"].isin(powers)].groupby("specimen")["magnification"].nunique()
         specimen = of_cause[of_cause["specimen"] == counts.idxmax()].drop_duplicates("magnification")
@@ -197,7 +197,7 @@ def fractures(work: Path) -> Figure:
                 axes = figure.add_subplot(3, len(powers), 1 + k * len(powers) + powers.index(row.magnification))
                 picture = Image.open(work / "sharp" / row.path).convert("RGB")
                 show(axes, picture, f"{str(cause).replace('_', ' ')}, {row.magnification:.0f}x")
-    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.96, wspace=0.03, hspace=0.1)
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.96, wspace=0.03, hspace=0.15)
     return figure
 
 
@@ -207,7 +207,7 @@ def mirrors(work: Path) -> Figure:
     overlays = {text: next((work / name).glob("*.png")) for name, text in names.items()}
     stem = overlays[names["mirror"]].stem.partition("-")[2]
     source = next((work / "sharp" / "archive" / "images").rglob(f"{stem}.tif"))
-    figure = Figure(figsize=(10.4, 3.0), dpi=110, facecolor="white")
+    figure = Figure(figsize=(8.0, 2.35), dpi=140, facecolor="white")
     for k, (text, path) in enumerate({"phantom, 100x": source, **overlays}.items()):
         show(figure.add_subplot(1, 3, k + 1), Image.open(path).convert("RGB"), text)
     figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.93, wspace=0.03)
