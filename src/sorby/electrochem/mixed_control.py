@@ -23,6 +23,7 @@ LN10 = float(np.log(10.0))
 _ROBUST = 0.05
 # A term is kept when it lowers BIC by so much ("strong" by Kass & Raftery 1995).
 _STRONG = 10.0
+_FURTHER_MV, _OVERSHOOT = 100.0, 1.05
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def fit_mixed_control(
     terms : tuple of str
         Models to try: ``activation``, ``drop`` (with ohmic drop), ``limit`` (with a cathodic limiting current) and
         ``both``. A larger one is kept only where it lowers BIC by 10 or more, and a limiting current only where no
-        cathodic current of the whole sweep exceeds it.
+        cathodic current within the window and 100 mV beyond exceeds it by more than 5 %.
 
     Returns
     -------
@@ -238,6 +239,8 @@ def fit_mixed_control(
     logs, residuals, jacobian = _solve(start, over_mv, density, scale, drop=False, limit=False)
     best = _finished(logs, residuals, jacobian, ecorr_v, rows, drop=False, limit=False)
     largest = float(np.max(np.abs(density)))
+    near = 1e3 * (potential_v - ecorr_v) >= over_mv.min() - _FURTHER_MV
+    beyond = -float(density_a_cm2[near].min())
     # 1 mV of drop at the largest current, and a limit just above the largest cathodic one, are neutral starts.
     tries = {
         "drop": (True, False, [np.log(5e-3 / largest)]),
@@ -249,7 +252,7 @@ def fit_mixed_control(
             continue
         found = _solve(np.append(logs, more), over_mv, density, scale, drop=drop, limit=limit)
         fit = _finished(*found, ecorr_v, rows, drop=drop, limit=limit)
-        # A limiting current that the same sweep exceeds further out is none.
-        if fit.bic < best.bic - _STRONG and fit.model.limit_a_cm2 >= -float(density_a_cm2.min()):
+        # A limiting current that the same sweep exceeds a little further out is none; far out, another reaction may.
+        if fit.bic < best.bic - _STRONG and fit.model.limit_a_cm2 * _OVERSHOOT >= beyond:
             best = fit
     return best

@@ -173,13 +173,19 @@ def _chi(lines: list[str]) -> _Found | None:
     )
 
 
+def _numbers_follow(lines: list[str]) -> bool:
+    """Tell whether one of the next three filled lines begins with a number."""
+    filled = [line for line in lines[:10] if line.strip()][:3]
+    return any(re.match(r"\s*[-+]?[.,]?\d[\d.,eE+-]*[\s;,]+\S", line) for line in filled)
+
+
 def _named(lines: list[str]) -> _Found | None:
     """Recognise a table under a line of column names."""
     for k, line in enumerate(lines[:200]):
         bare = line.strip().lstrip("#%!/").strip()
-        if not re.search(r"[A-Za-z]{1}", bare):
+        if not re.search(r"[A-Za-z]", bare) or not _numbers_follow(lines[k + 1 :]):
             continue
-        for separator in ("\t", ";", ","):
+        for separator in ("\t", ";", ",", None):
             names = split_line(bare, separator)
             if len(names) < 2 or max(map(len, names)) > 60:
                 continue
@@ -188,6 +194,9 @@ def _named(lines: list[str]) -> _Found | None:
             except InputError as error:
                 if "lost its sign" in error.message:
                     raise
+                continue
+            # Words with blanks between may be prose; names of columns are told by their units.
+            if separator is None and not (potential.unit and current.unit):
                 continue
             return _Found("columns with names", lines[k + 1 :], potential, current)
     return None

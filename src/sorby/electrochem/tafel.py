@@ -35,6 +35,9 @@ RESAMPLES = 400
 _NOISIER = 3.0
 _BLOCK_POINTS = 8
 _MIN_POINTS = 8
+_MOST_POINTS = 800
+# Beyond the windows, for limiting currents to be judged by.
+_FURTHEST_MV = 150.0
 _TERMS = ("activation", "drop", "limit", "both")
 
 Window = tuple[float, float]
@@ -175,6 +178,8 @@ def fit_tafel(
 ) -> TafelFit:
     """Fit a sweep's branches and say how far the result depends on where they were fitted.
 
+    Sweeps of more than 800 points about the windows are thinned evenly.
+
     Parameters
     ----------
     sweep : Sweep
@@ -197,6 +202,13 @@ def fit_tafel(
     potential, density = sweep.ascending()
     over_mv = 1e3 * (potential - ecorr.potential_v)
     ends = float(over_mv.max()), float(-over_mv.min())
+    reach = _FURTHEST_MV + max(
+        window[1] for window in ((0.0, REACHES_MV[-1]), anodic_window_mv, cathodic_window_mv) if window
+    )
+    inside = np.flatnonzero(np.abs(over_mv) <= reach)
+    # Thousands of points say no more than hundreds, and take as much longer.
+    inside = inside[:: -(-len(inside) // _MOST_POINTS)]
+    potential, density, over_mv = potential[inside], density[inside], over_mv[inside]
     choices = []
     for window, end, branch in zip((anodic_window_mv, cathodic_window_mv), ends, ("anodic", "cathodic"), strict=True):
         choices.append(_automatic(end) if window is None else _varied(_checked(window, end, branch)))

@@ -1,0 +1,160 @@
+"""``sorby electro pdp``: corrosion potential, current, slopes, resistance and rate from a polarisation curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sorby.cli._frame import reports
+from sorby.errors import InputError
+
+_SHOWN = (
+    ("ecorr_v", "Ecorr", "V"),
+    ("icorr_a_cm2", "icorr (Tafel)", "A/cm2"),
+    ("icorr_stern_geary_a_cm2", "icorr (Rp)", "A/cm2"),
+    ("beta_a_mv_dec", "beta_a", "mV/decade"),
+    ("beta_c_mv_dec", "beta_c", "mV/decade"),
+    ("rp_ohm_cm2", "Rp", "ohm cm2"),
+    ("corrosion_rate_mm_y", "rate", "mm/year"),
+)
+
+
+def _pair(text: str | None, option: str) -> tuple[float, float] | None:
+    """Return two numbers of a comma-separated text.
+
+    Raises
+    ------
+    InputError
+        There are others.
+    """
+    if text is None:
+        return None
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text}: not two numbers with a comma between", f"e.g. {option} 20,100") from None
+    return first, second
+
+
+def _at(text: str) -> tuple[Path, float]:
+    """Return file and temperature of ``FILE@KELVIN``.
+
+    Raises
+    ------
+    InputError
+        There is no temperature.
+    """
+    name, _, kelvin = text.rpartition("@")
+    try:
+        temperature = float(kelvin)
+    except ValueError:
+        temperature = 0.0
+    if not name or not temperature > 0:
+        raise InputError(f"--also {text}: no temperature", "give FILE@KELVIN, e.g. run2.txt@313")
+    return Path(name), temperature
+
+
+def _number(value: float | None, ends: list[float] | None, unit: str) -> str:
+    if value is None:
+        return "not reported"
+    interval = "" if ends is None else f"  ({ends[0]:.4g} to {ends[1]:.4g})"
+    return f"{value:.4g} {unit}{interval}"
+
+
+def _show(result: dict[str, Any]) -> str:
+    units = result["units"]
+    lines = [
+        f"{result['file']}: {result['format']}; potential in {units['potential']['unit']}"
+        f" ({units['potential']['from']}), current in {units['current']['unit']} ({units['current']['from']}), {units['sign']['convention']}"
+        f" ({units['sign']['from']})"
+    ]
+    for sweep in result["sweeps"]:
+        lines.append(f"sweep {sweep['direction']}, {sweep['from_v']:.3f} to {sweep['to_v']:.3f} V, {sweep['n']} points")
+        for key, name, unit in _SHOWN:
+            lines.append(f"  {name:<14} {_number(sweep[key], sweep['ci95'].get(key), unit)}")
+        if sweep["fit"] is not None:
+            up, down = sweep["fit"]["anodic_window_mv"], sweep["fit"]["cathodic_window_mv"]
+            lines.append(
+                f"  fitted         {down[0]:.0f} to {down[1]:.0f} mV below and {up[0]:.0f} to {up[1]:.0f} mV"
+                f" above Ecorr, by {sweep['fit']['chosen_by']}; {sweep['fit']['n_windows']} windows hold"
+            )
+        lines += [f"  warning        {line}" for line in sweep["warnings"]]
+    first = set(result["sweeps"][0]["warnings"])
+    lines += [f"note    {line}" for line in result["warnings"] if line not in first]
+    if "arrhenius" in result:
+        found = result["arrhenius"]
+        interval = found["ci95"].get("activation_energy_kj_mol")
+        lines.append(
+            f"activation energy {_number(found['activation_energy_kj_mol'], interval, 'kJ/mol')}, n {found['n']}"
+        )
+        lines += [f"note    {line}" for line in found["warnings"]]
+    return "\n".join([*lines, f"note    {result['terms']}"])
+
+
+@click.command("pdp")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--area-mm2", type=float, metavar="A", help="Wetted area; not needed for files of current densities.")
+@click.option("--material", metavar="M", help="Alloy, such as 316L, AZ31B, 1018 or 304, for the rate (ASTM G102).")
+@click.option("--equivalent-weight", type=float, metavar="EW", help="Instead of the alloy's.")
+@click.option("--density", type=float, metavar="RHO", help="In g/cm3, instead of the alloy's.")
+@click.option("--potential-unit", metavar="UNIT", help="V or mV; overrules the file. Bare numbers: V.")
+@click.option("--current-unit", metavar="UNIT",
+              help="A, mA, uA or nA, for densities with /cm2, /mm2 or /m2; overrules the file. Bare numbers: A."
+              )  # fmt: skip
+@click.option("--sign", type=click.Choice(["anodic-positive", "cathodic-positive"]),
+              help="Which currents are positive; overrules the file. Files that do not say: anodic.")  # fmt: skip
+@click.option(
+    "--anodic-window", metavar="NEAR,FAR", help="Fit there, in mV above Ecorr; chosen by rule where left out."
+)
+@click.option("--cathodic-window", metavar="NEAR,FAR", help="The same in mV below Ecorr.")
+@click.option("--beta-mv-dec", metavar="A,C", help="Anodic and cathodic slope for icorr from Rp (Stern-Geary).")
+@click.option("--temperature-k", type=click.FloatRange(min=0, min_open=True), help="Of this curve.")
+@click.option("--also", multiple=True, metavar="FILE@KELVIN", help="Further temperatures, for the activation energy.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@reports(_show)
+def pdp(
+    file: Path,
+    area_mm2: float | None,
+    material: str | None,
+    equivalent_weight: float | None,
+    density: float | None,
+    potential_unit: str | None,
+    current_unit: str | None,
+    sign: str | None,
+    anodic_window: str | None,
+    cathodic_window: str | None,
+    beta_mv_dec: str | None,
+    temperature_k: float | None,
+    also: tuple[str, ...],
+    seed: int,
+) -> dict[str, Any]:
+    """Analyse a potentiodynamic polarisation or linear polarisation curve.
+
+    Every sweep of the file is analysed by itself. Units are never guessed from how large numbers are.
+
+    Example: sorby electro pdp curve.txt --area-mm2 152.7 --material 1018
+    """
+    from sorby.workflow.polarisation import (
+        Electrode,
+        PolarisationOptions,
+        analyse_polarisation,
+        analyse_temperatures,
+    )
+
+    electrode = Electrode(area_mm2, material, equivalent_weight, density)
+    options = PolarisationOptions(
+        potential_unit,
+        current_unit,
+        sign,
+        _pair(anodic_window, "--anodic-window"),
+        _pair(cathodic_window, "--cathodic-window"),
+        _pair(beta_mv_dec, "--beta-mv-dec"),
+        seed,
+    )
+    if not also:
+        return analyse_polarisation(file, electrode, options, temperature_k=temperature_k)
+    if temperature_k is None:
+        raise InputError("--also without --temperature-k", f"give the temperature of {file} too")
+    return analyse_temperatures([(file, temperature_k), *(_at(entry) for entry in also)], electrode, options)
