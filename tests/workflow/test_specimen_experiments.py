@@ -214,3 +214,24 @@ def test_an_option_that_an_experiment_does_not_have_is_refused_with_those_it_has
     assert code == 2
     assert "no option 'alfa'" in (said := capsys.readouterr().err)
     assert "spending" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("magnification", "margin=abc"),
+        ("magnification", "margin=nan"),
+        ("magnification", "least=1.5"),
+        ("magnification", "folds=1"),
+        ("magnification", "margin"),
+        ("triage", "alpha=abc"),
+        ("fuzzy-matches", "min_count=few"),
+    ],
+)
+def test_an_option_that_is_no_number_is_refused_in_one_line(
+    capsys, fractures: Fractures, name: str, option: str
+) -> None:
+    assert run(cli, ["experiment", name, str(fractures.labels), "--option", option]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: {'--' if '=' not in option else ''}option {option}")
+    assert hint.startswith("hint: ")

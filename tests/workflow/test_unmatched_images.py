@@ -194,8 +194,10 @@ def test_with_unmatched_images_all_labels_may_be_known(archive, tmp_path):
 
 
 def test_options_that_are_no_numbers_are_named(archive, tmp_path):
-    with pytest.raises(InputError, match="an option is no number"):
+    with pytest.raises(InputError, match="option rounds=many of unmatched is no whole number"):
         run_experiment("unmatched", archive, tmp_path, recipe=RECIPE, rounds="many")
+    with pytest.raises(InputError, match="an option is no number"):
+        run_experiment("unmatched", archive, tmp_path, recipe=RECIPE, shares="half")
     with pytest.raises(InputError, match="shares 0,2") as caught:
         run_experiment("unmatched", archive, tmp_path, recipe=RECIPE, shares="0,2")
     assert "up to 1" in caught.value.hint

@@ -35,10 +35,12 @@ def _own(name: str, given: tuple[str, ...]) -> dict[str, str]:
     Raises
     ------
     InputError
-        The experiment has no such option.
+        The experiment has no such option, or no value is given.
     """
-    options = overrides(given)
     known = find(name).options
+    if bare := [entry for entry in given if "=" not in entry]:
+        raise InputError(f"--option {bare[0]}: not of the form name=value", f"options: {', '.join(sorted(known))}")
+    options = overrides(given)
     for key in options:
         if key not in known:
             raise InputError(f"experiment {name} has no option {key!r}", f"its options: {', '.join(sorted(known))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from sorby.report.experiment_page import ExperimentFacts, experiment_page
 from sorby.workflow.experiments.registry import Experiment, Findings, Request, find
 
 RESULT_FILE, REPORT_FILE = "experiment.json", "report.html"
+_COUNTS, _FEWEST_FOLDS = ("folds", "min_count", "repeats"), 2
 
 
 def run_experiment(
@@ -107,8 +109,25 @@ def _options(chosen: Experiment, given: Mapping[str, Any]) -> dict[str, Any]:
         if key not in options:
             own = ", ".join(sorted(options)) or "none"
             raise InputError(f"experiment {chosen.name} has no option {key!r}", f"its options: {own}")
-        options[key] = value
+        options[key] = _typed(chosen, key, value) if isinstance(value, str) else value
     return options
+
+
+def _typed(chosen: Experiment, key: str, text: str) -> Any:
+    """Read an option that came as text as what its default is; folds and counts have none in some experiments."""
+    default = chosen.options[key]
+    whole = key in _COUNTS or isinstance(default, int)
+    if not whole and not isinstance(default, float):
+        return text
+    example = "" if default is None else f", as {key}={default:g}"
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        kind = "whole number" if whole else "number"
+        raise InputError(f"option {key}={text} of {chosen.name} is no {kind}", f"give a {kind}{example}") from None
+    if not math.isfinite(value) or (key == "folds" and value < _FEWEST_FOLDS):
+        raise InputError(f"option {key}={text} of {chosen.name} cannot be", f"give another number{example}")
+    return value
 
 
 def _facts(chosen: Experiment, found: Findings, facts: Mapping[str, Any]) -> ExperimentFacts:
