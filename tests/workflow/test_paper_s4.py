@@ -110,6 +110,22 @@ def test_the_page_holds_every_table_and_figure_and_the_json_every_cell(paper: di
     assert stored["cells"]["table_3"] == json.loads(json.dumps(paper["cells"]["table_3"]))
 
 
+def test_a_study_that_the_corpus_is_too_small_for_leaves_the_tables(fractures: Fractures, tmp_path: Path) -> None:
+    table = fractures.table()
+    place = "image" if "image" in table else "path"
+    table[place] = [str(fractures.folder / name) for name in table[place]]
+    few = table.groupby("label")["specimen"].unique().map(lambda names: list(names[:3])).explode()
+    table[table["specimen"].isin(few)].drop(columns="cues", errors="ignore").to_csv(tmp_path / "few.csv", index=False)
+    found = run_fracture_paper(
+        tmp_path / "out", tmp_path / "few.csv", recipe=load("fracture-frozen", RECIPE),
+        options=FractureOptions(folds=3, maps=False), device="cpu",
+    )  # fmt: skip
+    missed = [line for line in found["warnings"] if "was not made" in line]
+    assert any(line.startswith("study triage was not made: 9 specimens are too few") for line in missed)
+    assert found["cells"]["table_3"]
+    assert "Study triage was not made" in Path(found["report"]).read_text(encoding="utf-8")
+
+
 def test_without_specimens_or_with_two_folds_it_is_refused(fractures: Fractures, tmp_path: Path) -> None:
     table = fractures.table().drop(columns="specimen")
     table["image"] = [str(fractures.folder / name) for name in table["image" if "image" in table else "path"]]

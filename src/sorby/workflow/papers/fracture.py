@@ -232,12 +232,21 @@ def _calibration_part(bench: Bench, protocol: Protocol, cells: dict[str, Any]) -
 
 
 def _study_parts(request: Request, cells: dict[str, Any], warnings: list[str], *, maps: bool) -> list[Part]:
-    """Return the studies that the paper left to others, on the same corpus and recipe."""
+    """Return the studies that the paper left to others, on the same corpus and recipe.
+
+    One that the corpus is too small for says so on the page and in the warnings: the paper's own tables stand without.
+    """
     parts = []
     for name, title in STUDIES.items():
         chosen = find(name)
         options = dict(chosen.options) | ({"maps": _MAPS if maps else 0} if name == "magnification" else {})
-        found = chosen.run(replace(request, options=options))
+        try:
+            found = chosen.run(replace(request, options=options))
+        except InputError as error:
+            why = f"study {name} was not made: {error.message}"
+            warnings.append(why)
+            parts.append(Part(title, [f"{why[0].upper()}{why[1:]}. By itself: sorby experiment {name}."]))
+            continue
         cells[name] = {"table": found.table, "answers": found.answers}
         warnings.extend(line for line in found.warnings if line not in warnings)
         parts.append(_study_part(title, name, found))
