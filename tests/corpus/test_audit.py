@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import imagehash
 import numpy as np
 import pandas as pd
@@ -65,11 +63,11 @@ def test_pairs_between_two_sets_are_found(rng):
     assert np.array_equal(pairs, expected)
 
 
-def test_twenty_thousand_images_are_compared_in_seconds(rng):
+def test_all_planted_pairs_of_twenty_thousand_images_are_found(rng):
     hashes = rng.integers(0, 2**63, 20_000, dtype=np.uint64)
-    started = time.perf_counter()
-    pairs_within(hashes, 8)
-    assert time.perf_counter() - started < 30, "2.5 s on one busy core; the room is for a busier machine"
+    hashes[10_000:10_100] = hashes[:100] ^ np.uint64(0b1011)
+    found = {(int(a), int(b)) for a, b in pairs_within(hashes, 8)}
+    assert {(k, 10_000 + k) for k in range(100)} <= found
 
 
 def test_a_radius_that_joins_everything_is_refused():

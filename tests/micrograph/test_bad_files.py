@@ -6,7 +6,6 @@ import io
 import os
 import resource
 import struct
-import time
 import tracemalloc
 import zlib
 
@@ -149,11 +148,9 @@ def test_forty_thousand_squared_is_refused_from_the_header(tmp_path, suffix):
         path.write_bytes({"png": claimed_png, "bmp": claimed_bmp, "jpg": claimed_jpeg}[suffix](40_000))
     refused(path, "40000 x 40000 pixels, more than the limit of 400,000,000")  # and modules are loaded
     tracemalloc.start()
-    start = time.perf_counter()
     refused(path, "40000 x 40000")
-    seconds, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert seconds < 0.25  # some milliseconds; the rest is for tracing on a busy machine
     assert peak < 2_000_000  # against 1.6 GB decoded
 
 

@@ -21,7 +21,10 @@ _OWN = {
     "steel": ("published", "size_px", "label", "novel", "kinds"),
     "membrane": ("sheets", "difficulty", "scale", "tiles"),
     "fracture": ("size", "difficulty", "unknown", "bars"),
+    "corrosion": ("size", "difficulty", "images", "frames", "plates"),
 }
+#: Sizes of a fracture picture by name; a corrosion picture's is a number of pixels.
+_NAMED_SIZES = ("small", "full")
 
 
 def _show(result: dict[str, Any]) -> str:
@@ -29,6 +32,8 @@ def _show(result: dict[str, Any]) -> str:
     defects = ", ".join(f"{count} {kind}" for kind, count in result.get("defects", {}).items())
     lines = [f"{result['rows']} phantoms ({counts})", f"defects {defects}" if defects else ""]
     lines += [f"archive {result['archive']}" if result.get("archive") else ""]
+    grades = ", ".join(f"{count} of grade {grade}" for grade, count in result.get("severities", {}).items())
+    lines += [f"grades  {grades}" if grades else "", f"plates  {result['plates']}" if result.get("plates") else ""]
     lines += [f"tiles   {result['tiles']}" if result.get("tiles") else "", f"corpus  {result['corpus']}"]
     return "\n".join(line for line in lines if line)
 
@@ -60,11 +65,41 @@ def _kinds(_context: click.Context, _option: click.Parameter, value: str | None)
     return tuple(kind for part in value.split(",") for kind in groups.get(part.strip(), (part.strip(),)))
 
 
+def _fracture_size(size: str | None) -> Literal["small", "full"]:
+    """Return a named size; ``full`` where none was given.
+
+    Raises
+    ------
+    InputError
+        There is no size of that name.
+    """
+    if size is None or size == "full":
+        return "full"
+    if size == "small":
+        return "small"
+    raise InputError(f"--size {size} is not for fracture", f"allowed: {', '.join(_NAMED_SIZES)}")
+
+
+def _corrosion_size(size: str | None) -> int:
+    """Return the edge of a picture in pixels; 450 where none was given.
+
+    Raises
+    ------
+    InputError
+        It is no number of pixels, or one that cannot be drawn.
+    """
+    if size is None:
+        return 450
+    if not (size.isascii() and size.isdigit() and 32 <= int(size) <= 8192):
+        raise InputError(f"--size {size} is not for corrosion", "give the edge in pixels, 32 to 8192")
+    return int(size)
+
+
 @click.command()
 @click.argument("kind", type=click.Choice(list(_OWN)))
 @click.option("--n", "count", type=click.IntRange(min=1),
-              help="Number of images, sheets or broken specimens; follows from --published; by default all sheets "
-                   "of a set, 60 specimens.")  # fmt: skip
+              help="Number of images, sheets, broken specimens or coupons; follows from --published; by default all "
+                   "sheets of a set, 60 specimens, 40 coupons.")  # fmt: skip
 @out_option("Folder for images, masks, labels and truth.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--published", is_flag=True,
@@ -78,16 +113,24 @@ def _kinds(_context: click.Context, _option: click.Parameter, value: str | None)
               help="Steel: which other structures, with commas; near, far and all name groups.")  # fmt: skip
 @click.option("--set", "sheets", type=click.Choice(SETS), default="both", show_default=True,
               help="Membrane: sheets with scratches and scuffs (and clean ones), with pinholes, or both.")  # fmt: skip
-@click.option("--difficulty", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
-              help="Membrane: 2 halves the contrast of the defects. Fracture: 0 makes origins plain.")  # fmt: skip
+@click.option("--difficulty", type=click.FloatRange(min=0), default=1.0, show_default=True,
+              help="Membrane: 2 halves the contrast of the defects. Fracture: 0 makes origins plain. "
+                   "Corrosion: 0 makes coupons differ in their corrosion alone.")  # fmt: skip
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
               help="Membrane: size of a sheet; 1 is 8 x 11 inches, 0.125 is quick.")  # fmt: skip
 @click.option("--tiles", type=click.IntRange(min=16), help="Membrane: also write tiles of this many pixels.")
-@click.option("--size", type=click.Choice(["small", "full"]), default="full", show_default=True,
-              help="Fracture: pictures of 256 x 192 or 1024 x 768 pixels, and an info bar.")  # fmt: skip
+@click.option("--size", metavar="small|full|PIXELS", show_default="full; 450",
+              help="Fracture: small or full, pictures of 256 x 192 or 1024 x 768 pixels, and an info bar. Corrosion: "
+                   "edge of a picture in pixels.")  # fmt: skip
 @click.option("--unknown", type=click.FloatRange(0, 1, max_open=True), default=0.06, show_default=True,
               help="Fracture: share of specimens whose origin broke away.")  # fmt: skip
 @click.option("--bars/--no-bars", default=True, show_default=True, help="Fracture: info bars on the pictures.")
+@click.option("--images", type=click.IntRange(min=0), default=4, show_default=True,
+              help="Corrosion: pictures of each coupon.")  # fmt: skip
+@click.option("--frames", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Corrosion: frames of a time-lapse of each coupon, 2 or more; 0 for none.")  # fmt: skip
+@click.option("--plates", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Corrosion: also write whole plates with the map of their grades.")  # fmt: skip
 @reports(_show)
 def phantom(
     kind: str,
@@ -103,9 +146,12 @@ def phantom(
     difficulty: float,
     scale: float,
     tiles: int | None,
-    size: Literal["small", "full"],
+    size: str | None,
     unknown: float,
     bars: bool,
+    images: int,
+    frames: int,
+    plates: int,
 ) -> dict[str, Any]:
     """Render phantoms with images, masks, labels and truth.
 
@@ -114,11 +160,24 @@ def phantom(
     Example: sorby phantom membrane --n 4 --scale 0.125 --out sheets
 
     Example: sorby phantom fracture --n 60 --size small --out fractures
+
+    Example: sorby phantom corrosion --n 40 --frames 5 --plates 2 --out coupons
     """
     _refuse_strangers(kind)
+    if kind == "corrosion":
+        return phantoms.write_corrosion_corpus(
+            out,
+            count,
+            seed=seed,
+            size_px=_corrosion_size(size),
+            images=images,
+            frames=frames,
+            plates=plates,
+            difficulty=difficulty,
+        )
     if kind == "fracture":
         return phantoms.write_fracture_corpus(
-            out, count, seed=seed, size=size, difficulty=difficulty, unknown=unknown, bars=bars
+            out, count, seed=seed, size=_fracture_size(size), difficulty=difficulty, unknown=unknown, bars=bars
         )
     if kind == "membrane":
         return phantoms.write_membrane_corpus(
