@@ -118,7 +118,9 @@ class CircuitFit:
     @property
     def unidentifiable(self) -> npt.NDArray[np.bool_]:
         """Which parameters the data do not fix: too wide, on a bound, tied to a wide one, or other in a rival."""
-        wide = ~(self.relative_errors <= UNIDENTIFIABLE_ERROR) | self.at_bound
+        # An exponent of 1 is no failure: the element is a capacitor.
+        ideal = ~self.circuit.logarithmic & (self.values >= 1 - 1e-9)
+        wide = (~(self.relative_errors <= UNIDENTIFIABLE_ERROR) | self.at_bound) & ~ideal
         doubtful = self.relative_errors > UNIDENTIFIABLE_ERROR / 3
         tied = (np.abs(self.correlation) > _TIED) & wide[None, :] & doubtful[:, None]
         return wide | tied.any(axis=1) | self.ambiguous
@@ -347,7 +349,8 @@ def _judged(
     serial = float((parts[:, 1:] * parts[:, :-1]).sum()) / max(chi2, 1e-300)
     inner = np.where(logarithmic, np.log(np.where(logarithmic, values, 1.0)), values)
     edge = 1e-9 * (box[1] - box[0])
-    covariance = _covariance(slopes) * (chi2 / max(slopes.shape[1] - values.size, 1))
+    at_bound = (inner - box[0] <= edge) | (box[1] - inner <= edge)
+    covariance = _covariance(slopes, at_bound) * (chi2 / max(slopes.shape[1] - values.size, 1))
     spread = np.sqrt(np.diag(covariance))
     return CircuitFit(
         circuit=circuit,
@@ -355,7 +358,7 @@ def _judged(
         standard_errors=np.where(logarithmic, values * spread, spread),
         covariance=covariance,
         correlation=np.clip(covariance / np.maximum(np.outer(spread, spread), 1e-300), -1, 1),
-        at_bound=((inner - box[0] <= edge) | (box[1] - inner <= edge)) & logarithmic,
+        at_bound=at_bound,
         weighting=weighting,
         chi2=chi2,
         frequency_hz=spectrum.frequency_hz,
@@ -388,7 +391,22 @@ def _rivals(ends: Array, squares: Array, curves: Complex, serial: float) -> tupl
     return tuple(kept)
 
 
-def _covariance(slopes: Array) -> Array:
+def _covariance(slopes: Array, held: npt.NDArray[np.bool_]) -> Array:
+    """Return the covariance for residuals of unit variance.
+
+    Parameters on a bound are held: the others' covariance is that without them, their own variance that of a free
+    parameter.
+    """
+    whole = _inverse_information(slopes)
+    if not held.any() or held.all():
+        return whole
+    covariance = np.diag(np.diag(whole))
+    free = np.flatnonzero(~held)
+    covariance[np.ix_(free, free)] = _inverse_information(slopes[free])
+    return covariance
+
+
+def _inverse_information(slopes: Array) -> Array:
     """Return the inverse of the information matrix; a direction without information gets a variance without bound."""
     length = np.maximum(np.linalg.norm(slopes, axis=1), 1e-150)
     _, singular, directions = np.linalg.svd((slopes / length[:, None]).T, full_matrices=False)

@@ -86,8 +86,8 @@ class Spectrum:
         if not n:
             return self
         said = (
-            f"{n} points above {self.frequency_hz[n]:.4g} Hz left out: their imaginary part is positive and the circuit"
-            " has no inductor",
+            f"{points(n)} above {self.frequency_hz[n]:.4g} Hz left out: imaginary part positive, circuit without"
+            " inductor",
         )
         kept = replace(self, frequency_hz=self.frequency_hz[n:], impedance=self.impedance[n:])
         return replace(kept, warnings=self.warnings + said)
@@ -146,7 +146,7 @@ def make_spectrum(
         raise InputError(f"{where}: {frequency.size} frequencies for {z.size} impedances", "give one of each a point")
     whole = np.isfinite(frequency) & np.isfinite(z.real) & np.isfinite(z.imag)
     if not whole.all():
-        said.append(f"{int((~whole).sum())} points left out: frequency or impedance is missing")
+        said.append(f"{points(int((~whole).sum()))} left out: frequency or impedance is missing")
         frequency, z = frequency[whole], z[whole]
     if (frequency <= 0).any():
         raise InputError(
@@ -174,6 +174,11 @@ def _once_each(frequency: Array, z: Complex) -> tuple[Array, Complex, list[str]]
         return -unique, mean, [f"{twice} frequencies occur more than once with equal impedance; kept once"]
     said = f"{twice} frequencies occur more than once; averaged, up to {100 * apart:.2g} % from their mean"
     return -unique, mean, [said]
+
+
+def points(n: int) -> str:
+    """Return ``1 point`` or ``2 points``."""
+    return f"{n} point{'' if n == 1 else 's'}"
 
 
 def _leading(there: npt.NDArray[np.bool_]) -> int:
