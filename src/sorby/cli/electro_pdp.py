@@ -67,8 +67,8 @@ def _show(result: dict[str, Any]) -> str:
     units = result["units"]
     lines = [
         f"{result['file']}: {result['format']}; potential in {units['potential']['unit']}"
-        f" ({units['potential']['from']}), current in {units['current']['unit']} ({units['current']['from']}), {units['sign']['convention']}"
-        f" ({units['sign']['from']})"
+        f" ({units['potential']['from']}), current in {units['current']['unit']} ({units['current']['from']}), "
+        f"{units['sign']['convention']} ({units['sign']['from']})"
     ]
     for sweep in result["sweeps"]:
         lines.append(f"sweep {sweep['direction']}, {sweep['from_v']:.3f} to {sweep['to_v']:.3f} V, {sweep['n']} points")

@@ -18,6 +18,8 @@ RESAMPLES = 400
 _BLOCK_POINTS = 8
 _ROUNDS = 20
 _HUBER = 1.345
+_DEGREES = (1, 2, 3)
+_FEWEST = 8
 #: 2.303 of the standards, without rounding.
 LN10 = float(np.log(10.0))
 
@@ -29,9 +31,10 @@ class PolarisationResistance:
     Attributes
     ----------
     rp_ohm_cm2 : float
-        From a parabola through the points within 10 mV (or the widest window with six points).
+        From a cubic through the points within 10 mV (or the narrowest wider window with eight points); a lower degree
+        would take the curve's bend for slope.
     ci95 : (float, float)
-        Of all windows and both a line and a parabola, widened by the bootstrap of residual blocks.
+        Of windows of 5 to 15 mV and polynomials of degree 1 to 3, widened by the bootstrap of residual blocks.
     window_mv : float
     n : int
         Points in it.
@@ -112,20 +115,20 @@ def polarisation_resistance(sweep: Sweep, ecorr: CorrosionPotential, *, seed: in
     Returns
     -------
     PolarisationResistance or None
-        None where fewer than six points lie within 15 mV, or the current does not rise with potential there.
+        None where fewer than eight points lie within 15 mV, or the current does not rise with potential there.
     """
     potential, density = sweep.ascending()
     volts = potential - ecorr.potential_v
     slopes: dict[float, float] = {}
     every: list[float] = []
     half, window, count = 0.0, 0.0, 0
-    for reach, degree in product(WINDOWS_MV, (1, 2)):
+    for reach, degree in product(WINDOWS_MV, _DEGREES):
         near = np.abs(volts) <= reach / 1e3
-        if near.sum() < 6:
+        if near.sum() < _FEWEST:
             continue
         conductance, residual, row = _slope(volts[near], density[near], degree)
         every.append(conductance)
-        if degree == 2 and (reach <= REPORTED_MV or not slopes):
+        if degree == _DEGREES[-1] and (reach <= REPORTED_MV or not slopes):
             slopes[reach] = conductance
             window, count = reach, int(near.sum())
             half = _half_width(residual, row, np.random.default_rng(seed))

@@ -153,7 +153,7 @@ def analyse_sweep(
     branch = find_passive_branch(sweep, ecorr)
     rp = polarisation_resistance(sweep, ecorr, seed=seed)
     if rp is None:
-        warnings.append("no polarisation resistance: fewer than six points near Ecorr, or a current that falls there")
+        warnings.append("no polarisation resistance: fewer than eight points near Ecorr, or a current that falls there")
     person = anodic_window_mv is not None or cathodic_window_mv is not None
     why_not = _refusal(sweep, ecorr, branch, passive)
     tafel = None

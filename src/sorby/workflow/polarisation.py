@@ -18,8 +18,8 @@ from sorby.errors import InputError
 #: What files that state nothing are taken to hold; every result says where it was used.
 DEFAULT_UNITS = ("V", "A", "anodic-positive")
 TERMS = (
-    "slopes are positive, per decade; ci95 of icorr and slopes: all admissible windows and the bootstrap of the reported"
-    " one, in quadrature; rate: ASTM G102"
+    "slopes are positive, per decade; ci95 of icorr and slopes: all admissible windows and the bootstrap of the"
+    " reported one, in quadrature; rate: ASTM G102"
 )
 
 
@@ -97,8 +97,8 @@ def _dissolution(electrode: Electrode, curve: PolarisationCurve) -> _Dissolution
 
 def analyse_polarisation(
     file: Path | str,
-    electrode: Electrode = Electrode(),  # noqa: B008  frozen
-    options: PolarisationOptions = PolarisationOptions(),  # noqa: B008  frozen
+    electrode: Electrode = Electrode(),
+    options: PolarisationOptions = PolarisationOptions(),
     *,
     temperature_k: float | None = None,
 ) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def analyse_polarisation(
     dissolution = _dissolution(electrode, curve)
     try:
         sweeps, left_out = split_sweeps(curve.potential_v, densities(curve, area))
-        check_sign(sweeps, curve.sign.value)
+        confirmed = check_sign(sweeps, curve.sign.value)
     except InputError as error:
         raise InputError(f"{file}: {error.message}", error.hint) from error
     analyses: list[SweepAnalysis] = []
@@ -155,7 +155,7 @@ def analyse_polarisation(
             )
         )
     described = [_described(one, dissolution) for one in analyses]
-    warnings = [*_file_warnings(curve, dissolution, len(sweeps)), *left_out, *notes]
+    warnings = [*_file_warnings(curve, dissolution, len(sweeps), confirmed), *left_out, *notes]
     return {
         "file": str(file),
         **described[0],
@@ -177,7 +177,7 @@ def analyse_polarisation(
     }
 
 
-def _file_warnings(curve: PolarisationCurve, dissolution: _Dissolution, n_sweeps: int) -> list[str]:
+def _file_warnings(curve: PolarisationCurve, dissolution: _Dissolution, n_sweeps: int, confirmed: bool) -> list[str]:
     lines = []
     if curve.format == BARE and "default" in (curve.potential_unit.source, curve.current_unit.source):
         lines.append(
@@ -185,9 +185,8 @@ def _file_warnings(curve: PolarisationCurve, dissolution: _Dissolution, n_sweeps
             f" {curve.current_unit.value} by default; --potential-unit and --current-unit say otherwise"
         )
     if curve.sign.source == "default":
-        lines.append(
-            "the file does not state its sign convention: anodic currents positive, which their course confirms"
-        )
+        course = "which their course confirms" if confirmed else "by default; --sign says otherwise"
+        lines.append(f"the file does not state its sign convention: anodic currents positive, {course}")
     if dissolution.equivalent_weight is None or dissolution.density_g_cm3 is None:
         lines.append("no corrosion rate: give --material, or --equivalent-weight and --density")
     if dissolution.alloy is not None and dissolution.alloy.passive:
@@ -273,8 +272,8 @@ def _fit_described(one: SweepAnalysis) -> dict[str, Any]:
 
 def analyse_temperatures(
     files: Sequence[tuple[Path | str, float]],
-    electrode: Electrode = Electrode(),  # noqa: B008  frozen
-    options: PolarisationOptions = PolarisationOptions(),  # noqa: B008  frozen
+    electrode: Electrode = Electrode(),
+    options: PolarisationOptions = PolarisationOptions(),
 ) -> dict[str, Any]:
     """Analyse curves of one material at several temperatures.
 
