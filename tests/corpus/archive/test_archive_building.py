@@ -236,3 +236,12 @@ def test_the_tag_is_believed_before_bar_and_name():
     assert list(found["magnification_source"]) == ["file tag", "info bar", None]
     assert found["magnification_conflict"].tolist()[0] == "file tag 1000x, info bar 1010x, file name 10000x"
     assert found["magnification_conflict"].isna().tolist() == [False, True, True]
+
+
+def test_the_folder_above_an_archive_is_not_taken_for_it(folder, tmp_path):
+    files = folder(name(417))
+    archive = tmp_path / "archive"
+    assert list_archive([archive], archive / "reports") == [path.resolve() for path in files]
+    with pytest.raises(InputError, match="folder below") as refused:
+        list_archive([tmp_path], archive / "reports")
+    assert str(archive) in (refused.value.hint or "")

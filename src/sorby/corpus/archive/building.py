@@ -81,6 +81,10 @@ def list_archive(sources: Sequence[Path], reports: Path) -> list[Path]:
         if inner.is_dir():
             found += find_images(inner)
             continue
+        below = reports.resolve().parent
+        if below.parent == source.resolve() and (below / "images").is_dir():
+            # Its truth and whatever else lies there are pictures too, and no micrographs.
+            raise InputError(f"{source}: the archive of these reports is a folder below", f"give {source / below.name}")
         aside = {reports.resolve(), *((source / name).resolve() for name in _ASIDE)}
         found += [image for image in find_images(source) if not aside & set(image.resolve().parents)]
     if not found:
