@@ -28,7 +28,11 @@ COMMANDS = {
     "specimens": ("sorby.cli.specimens:specimens", "Teach one verdict a specimen from all its images, with flags."),
     "anomaly": ("sorby.cli.anomaly:anomaly", "Find what good images do not show: fit, score, evaluate, update."),
     "line": ("sorby.cli.line:line", "A moving web to a roll map, and the speed that takes."),
-    "measure": ("sorby.cli.measure:measure", "Needle length and grain size of micrographs with a scale."),
+    "measure": (
+        "sorby.cli.measure:measure",
+        "Needles, grains, inclusions and fracture mirrors of micrographs with a scale.",
+    ),
+    "electro": ("sorby.cli.electro:electro", "Polarisation curves and impedance spectra of corroding metals."),
     "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
     "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),
     "key": ("sorby.cli.key:key", "Signing keys and whom to trust."),
