@@ -30,7 +30,7 @@ COMMANDS = {
     "line": ("sorby.cli.line:line", "A moving web to a roll map, and the speed that takes."),
     "measure": (
         "sorby.cli.measure:measure",
-        "Needles, grains, inclusions and fracture mirrors of micrographs with a scale.",
+        "Needles, grains, inclusions, fracture mirrors: sizes from a scale.",
     ),
     "electro": ("sorby.cli.electro:electro", "Polarisation curves and impedance spectra of corroding metals."),
     "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
