@@ -7,17 +7,17 @@ divides each part by its own measured size. Only the modulus and proportional su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
 
 from sorby.electrochem.box_least_squares import Descent, descend
 from sorby.electrochem.circuit import Circuit
 from sorby.electrochem.circuit_order import in_order
 from sorby.electrochem.circuit_starts import default_bounds, draw_starts
+from sorby.electrochem.fitted_circuit import CircuitFit, Rival
 from sorby.electrochem.spectrum import Spectrum
 from sorby.errors import InputError
 
@@ -25,138 +25,26 @@ Array = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
 WEIGHTINGS = ("unit", "modulus", "proportional")
-#: Relative standard error beyond which a parameter is unidentifiable: its 95 % interval spans a factor of two.
-UNIDENTIFIABLE_ERROR = 0.17
-_TIED = 0.99
 #: Evidence against another minimum, as twice a log likelihood ratio, up to which it counts: 1 to 100.
 _RIVAL_EVIDENCE = 2 * np.log(100.0)
-_DRAWN, _TRIED, _FINISHED = 512, 24, 8
 _SHORT, _LONG = 14, 250
-#: Relative difference between curves, and between parameters, that makes two minima two.
-_SAME_CURVE, _SAME_VALUE = 1e-3, 0.05
+#: A minimum is trusted once so many starts have come to it; otherwise another round of starts is drawn.
+_ENOUGH = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Rival:
-    """Another minimum that the data do not exclude.
+@dataclass(frozen=True)
+class _Effort:
+    """How many starts are drawn, followed for a while and finished in a round, and the most rounds."""
 
-    Attributes
-    ----------
-    values : ndarray, shape (P,)
-    chi2 : float
-    """
-
-    values: Array
-    chi2: float
+    drawn: int
+    tried: int
+    finished: int
+    rounds: int
 
 
-@dataclass(frozen=True, eq=False)
-class CircuitFit:
-    """A circuit fitted to a spectrum.
-
-    Attributes
-    ----------
-    circuit : Circuit
-    values : ndarray, shape (P,)
-        Parameters in the circuit's order.
-    standard_errors : ndarray, shape (P,)
-        From the covariance; infinite where the data say nothing.
-    covariance : ndarray, shape (P, P)
-        Of the fitted parameters: logarithms, exponents as they are.
-    correlation : ndarray, shape (P, P)
-    at_bound : ndarray of bool, shape (P,)
-    weighting : str
-    chi2 : float
-        Weighted sum of squares.
-    frequency_hz : ndarray, shape (N,)
-    residuals : ndarray, shape (N,)
-        Measured minus fitted impedance, complex, unweighted.
-    fitted : ndarray, shape (N,)
-    starts_agreeing : int
-        How many of the starts that were followed to the end came to this minimum.
-    starts_finished : int
-    serial_correlation : float
-        Of neighbouring weighted residuals; near zero where the circuit describes all but noise.
-    rivals : tuple of Rival
-        Other minima of the sum of squares that the data do not exclude, best first.
-    normalised : bool
-        Whether resistances are in ohm cm2.
-    """
-
-    circuit: Circuit
-    values: Array
-    standard_errors: Array
-    covariance: Array
-    correlation: Array
-    at_bound: npt.NDArray[np.bool_]
-    weighting: str
-    chi2: float
-    frequency_hz: Array
-    residuals: Complex
-    fitted: Complex
-    starts_agreeing: int
-    starts_finished: int
-    serial_correlation: float
-    rivals: tuple[Rival, ...]
-    normalised: bool
-
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Real and imaginary parts less parameters."""
-        return 2 * self.frequency_hz.size - self.values.size
-
-    @property
-    def chi2_reduced(self) -> float:
-        """Weighted sum of squares a degree of freedom."""
-        return self.chi2 / self.degrees_of_freedom
-
-    @property
-    def relative_errors(self) -> Array:
-        """Standard errors over values, shape (P,)."""
-        return self.standard_errors / self.values
-
-    @property
-    def unidentifiable(self) -> npt.NDArray[np.bool_]:
-        """Which parameters the data do not fix: too wide, on a bound, tied to a wide one, or other in a rival."""
-        # An exponent of 1 is no failure: the element is a capacitor.
-        ideal = ~self.circuit.logarithmic & (self.values >= 1 - 1e-9)
-        wide = (~(self.relative_errors <= UNIDENTIFIABLE_ERROR) | self.at_bound) & ~ideal
-        doubtful = self.relative_errors > UNIDENTIFIABLE_ERROR / 3
-        tied = (np.abs(self.correlation) > _TIED) & wide[None, :] & doubtful[:, None]
-        return wide | tied.any(axis=1) | self.ambiguous
-
-    @property
-    def ambiguous(self) -> npt.NDArray[np.bool_]:
-        """Which parameters are another number in a rival minimum, shape (P,)."""
-        apart = np.zeros(self.values.size, bool)
-        for rival in self.rivals:
-            apart |= np.abs(np.log(rival.values / self.values)) > np.maximum(_SAME_VALUE, 2 * self.relative_errors)
-        return apart
-
-    @property
-    def intervals(self) -> Array:
-        """95 % confidence intervals, shape (P, 2): on the logarithm for positive parameters."""
-        reach = float(student_t.ppf(0.975, self.degrees_of_freedom)) * np.sqrt(np.diag(self.covariance))
-        with np.errstate(over="ignore"):
-            factor = np.exp(reach)
-            low = np.where(self.circuit.logarithmic, self.values / factor, np.maximum(self.values - reach, 0.0))
-            high = np.where(self.circuit.logarithmic, self.values * factor, np.minimum(self.values + reach, 1.0))
-        return np.stack([low, high], axis=1)
-
-    @property
-    def aicc(self) -> float:
-        """Akaike's criterion, corrected for small samples (Hurvich and Tsai 1989); its differences have a meaning.
-
-        The variance counts as a parameter.
-        """
-        n, k = 2 * self.frequency_hz.size, self.values.size + 1
-        if n <= k + 1:
-            return float("inf")
-        return float(n * np.log(max(self.chi2, 1e-300) / n) + 2 * k + 2 * k * (k + 1) / (n - k - 1))
-
-    def named(self) -> dict[str, float]:
-        """Return the parameters by name."""
-        return dict(zip(self.circuit.names, self.values.tolist(), strict=True))
+_LIGHT, _HEAVY, _FEW_PARAMETERS = _Effort(512, 24, 8, 2), _Effort(1024, 48, 12, 5), 7
+#: Relative difference between curves that makes two minima two.
+_SAME_CURVE = 1e-3
 
 
 def weights(z: Complex, weighting: str) -> tuple[Array, Array]:
@@ -217,14 +105,14 @@ def fit_circuit(
             "choose a smaller circuit",
         )
     low, high = _boxed(circuit, *default_bounds(circuit, omega, z), bounds or {})
-    if guess and set(guess) == set(circuit.names):
-        starts = circuit.vector(guess)[None]
-    else:
-        starts = draw_starts(circuit, omega, z, _DRAWN, seed)
-        starts = np.concatenate([_guessed(circuit, starts[:16], guess), starts]) if guess else starts
     weight = weights(z, weighting)
     inward, outward = _scales(circuit)
-    best = _search(circuit, omega, z, weight, inward(np.clip(starts, low, high)), inward(low), inward(high))
+    box = inward(low), inward(high)
+    if guess and set(guess) == set(circuit.names):
+        start = inward(np.clip(circuit.vector(guess)[None], low, high))
+        best = _search(circuit, omega, z, weight, start, box, _LIGHT)
+    else:
+        best = _rounds(circuit, omega, z, weight, (low, high), guess or {}, seed)
     if not np.isfinite(best.cost).any():
         raise InputError(
             f"circuit {circuit.text} cannot be fitted to this spectrum", "check the circuit and its bounds"
@@ -232,37 +120,7 @@ def fit_circuit(
     values = outward(best.values[np.argsort(best.cost, kind="stable")])
     if not bounds and not guess:
         values = np.stack([in_order(circuit, row, omega) for row in values])
-    return _judged(circuit, spectrum, weighting, weight, values, (inward(low), inward(high)))
-
-
-def compare_circuits(fits: Sequence[CircuitFit]) -> list[dict[str, float | str | int]]:
-    """Rank fits of one spectrum by AICc.
-
-    Parameters
-    ----------
-    fits : sequence of CircuitFit
-        Of the same points with the same weighting.
-
-    Returns
-    -------
-    list of dict
-        Best first: ``circuit``, ``parameters`` (how many), ``chi2``, ``aicc``, ``delta`` to the best, and Akaike
-        ``weight`` (Burnham and Anderson 2002).
-    """
-    ranked = sorted(fits, key=lambda fit: fit.aicc)
-    delta = np.array([fit.aicc - ranked[0].aicc for fit in ranked])
-    share = np.exp(-0.5 * delta) / np.exp(-0.5 * delta).sum()
-    return [
-        {
-            "circuit": fit.circuit.text,
-            "parameters": fit.values.size,
-            "chi2": fit.chi2,
-            "aicc": fit.aicc,
-            "delta": float(delta[k]),
-            "weight": float(share[k]),
-        }
-        for k, fit in enumerate(ranked)
-    ]
+    return _judged(circuit, spectrum, weighting, weight, values, box)
 
 
 def _boxed(circuit: Circuit, low: Array, high: Array, bounds: Mapping[str, tuple[float, float]]) -> tuple[Array, Array]:
@@ -304,8 +162,44 @@ def _scales(circuit: Circuit) -> tuple[Callable[[Array], Array], Callable[[Array
     return inward, outward
 
 
+def _rounds(
+    circuit: Circuit,
+    omega: Array,
+    z: Complex,
+    weight: tuple[Array, Array],
+    bounds: tuple[Array, Array],
+    guess: Mapping[str, float],
+    seed: int,
+) -> Descent:
+    """Search in rounds until enough starts agree on the least sum of squares."""
+    inward, _ = _scales(circuit)
+    effort = _LIGHT if len(circuit.parameters) <= _FEW_PARAMETERS else _HEAVY
+    box = inward(bounds[0]), inward(bounds[1])
+    found: list[Descent] = []
+    for turn in range(effort.rounds):
+        starts = draw_starts(circuit, omega, z, effort.drawn, seed + 1_000_003 * turn)
+        if guess:
+            starts = np.concatenate([_guessed(circuit, starts[:16], guess), starts])
+        found.append(_search(circuit, omega, z, weight, inward(np.clip(starts, *bounds)), box, effort))
+        cost = np.concatenate([each.cost for each in found])
+        if (cost <= cost.min() * 1.001 + 1e-300).sum() >= _ENOUGH:
+            break
+    return Descent(
+        np.concatenate([each.values for each in found]),
+        cost,
+        np.concatenate([each.converged for each in found]),
+        sum(each.iterations for each in found),
+    )
+
+
 def _search(
-    circuit: Circuit, omega: Array, z: Complex, weight: tuple[Array, Array], starts: Array, low: Array, high: Array
+    circuit: Circuit,
+    omega: Array,
+    z: Complex,
+    weight: tuple[Array, Array],
+    starts: Array,
+    box: tuple[Array, Array],
+    effort: _Effort,
 ) -> Descent:
     """Rank all starts, follow the better ones for a while and the best to the end."""
     _, outward = _scales(circuit)
@@ -324,9 +218,9 @@ def _search(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         first = difference(circuit.impedance(outward(starts), omega / (2 * np.pi)))
         ranked = np.argsort(np.einsum("sm,sm->s", first, first))
-        tried = descend(model, starts[ranked[:_TRIED]], low, high, iterations=_SHORT)
-        ahead = np.argsort(tried.cost)[:_FINISHED]
-        return descend(model, tried.values[ahead], low, high, iterations=_LONG)
+        tried = descend(model, starts[ranked[: effort.tried]], *box, iterations=_SHORT)
+        ahead = np.argsort(tried.cost)[: effort.finished]
+        return descend(model, tried.values[ahead], *box, iterations=_LONG)
 
 
 def _judged(

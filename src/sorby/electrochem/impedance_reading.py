@@ -9,7 +9,7 @@ import numpy as np
 
 from sorby.electrochem.arrhenius import fit_arrhenius
 from sorby.electrochem.capacitance import Capacitance
-from sorby.electrochem.circuit_fit import CircuitFit
+from sorby.electrochem.fitted_circuit import CircuitFit
 from sorby.electrochem.spectrum import Spectrum
 
 #: A single point above the axis is noise; an inductive tail of a corroding electrode has several.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.ticker import PercentFormatter
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from sorby.report.drawing import BLUE, GREEN, INK, MUTED, ORANGE, new_figure, short, style, to_svg
 
@@ -71,6 +72,8 @@ def bode(frequency_hz: Array, measured: Complex, fitted: Complex, unit: str, nam
             )
             drawn.plot(frequency_hz, of(fitted), color=ORANGE, linewidth=1.4, label="fitted")
         upper.set(xscale="log", yscale="log", ylabel=f"|Z| ({unit})")
+        _plain_decades(upper.yaxis, (1.0, 2.0, 5.0))
+        _plain_decades(lower.xaxis)
         lower.set(xlabel="frequency (Hz)", ylabel="-phase (degrees)")
         upper.legend(fontsize=9)
         return to_svg(figure, name, "Bode plot: modulus and phase over frequency, points measured, lines fitted.")
@@ -105,9 +108,17 @@ def residuals(
             drawn.set(ylabel=title)
             drawn.yaxis.set_major_formatter(PercentFormatter(1))
         upper.set(xscale="log")
+        _plain_decades(lower.xaxis)
         lower.set(xlabel="frequency (Hz)")
         upper.legend(fontsize=9, ncols=2)
         return to_svg(figure, name, "Residuals over |Z| of the fitted circuit and of the Kramers-Kronig test.")
+
+
+def _plain_decades(axis: Axis, steps: tuple[float, ...] = (1.0,)) -> None:
+    """Write a logarithmic axis's numbers without powers, which the page's text cannot set."""
+    axis.set_major_locator(LogLocator(subs=steps, numticks=9))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _lag(z: Complex) -> Array:

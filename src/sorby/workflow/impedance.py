@@ -11,7 +11,8 @@ import numpy as np
 
 from sorby.electrochem.capacitance import Capacitance, capacitances
 from sorby.electrochem.circuit import Circuit
-from sorby.electrochem.circuit_fit import CircuitFit, compare_circuits, fit_circuit
+from sorby.electrochem.circuit_fit import fit_circuit
+from sorby.electrochem.fitted_circuit import CircuitFit, compare_circuits
 from sorby.electrochem.impedance_reading import (
     double_layer_capacitance,
     features,
