@@ -16,6 +16,7 @@ from sorby.corpus import Corpus, build
 from sorby.errors import InputError
 from sorby.files import atomic_write, sha256_file
 from sorby.phantom import ALL_KINDS, DEMO_CLASSES, NOVEL_KINDS, write_novel, write_published_steel, write_steel
+from sorby.phantom.corrosion import ALLOYS, corrosion_set, draw_plate, render_plate, write_plate, write_views
 from sorby.phantom.fracture import FULL_SIZE, SMALL_SIZE, fracture_set
 from sorby.phantom.fracture.archive import write_archive
 from sorby.phantom.membrane import PUBLISHED_SHEETS, MembraneSet, write_membrane
@@ -48,6 +49,8 @@ _GENERATOR = (
 FRACTURE_SIZES: Mapping[Literal["small", "full"], tuple[int, int]] = {"small": SMALL_SIZE, "full": FULL_SIZE}
 #: Specimens of a set of fracture phantoms where nobody says how many.
 FRACTURE_SPECIMENS = 60
+#: Coupons of a set of corrosion phantoms where nobody says how many: four of each alloy and grade.
+CORROSION_SPECIMENS = 40
 PUBLISHED_IMAGES = sum(PUBLISHED_COUNTS.values())
 
 
@@ -306,6 +309,77 @@ def write_fracture_corpus(
         "archive": str(place),
         "reports": str(place / "reports"),
         "truth": str(place / "truth.csv"),
+    }
+
+
+def write_corrosion_corpus(
+    out: Path | str,
+    count: int | None = None,
+    *,
+    seed: int = 0,
+    size_px: int = 450,
+    images: int = 4,
+    frames: int = 0,
+    plates: int = 0,
+    difficulty: float = 1.0,
+) -> dict[str, Any]:
+    """Render corroded coupons of 316L and AZ31B and their corpus.
+
+    Parameters
+    ----------
+    out : path
+        Gets ``corrosion/`` (see `sorby.phantom.corrosion.write_views`), ``corpus.parquet`` and, where asked for,
+        ``plates/`` (see `sorby.phantom.corrosion.write_plate`).
+    count : int, optional
+        Coupons; 40 where None: four of each alloy and grade.
+    seed : int
+    size_px : int
+        Edge of a picture.
+    images : int
+        Stills of each coupon.
+    frames : int
+        Frames of a time-lapse of each; 0 for none.
+    plates : int
+        Whole plates, alloys in turn.
+    difficulty : float
+        See `sorby.phantom.corrosion.CorrosionSpecimen.draw`.
+
+    Returns
+    -------
+    dict
+        ``corpus``, ``rows``, ``classes``, ``severities`` (images of each grade), ``specimens``, ``truth``, ``plates``
+        (folder, or None).
+
+    Raises
+    ------
+    InputError
+        A request cannot be met, or the folder cannot be written.
+    """
+    out = Path(out)
+    place = out / "corrosion"
+    specimens = corrosion_set(
+        CORROSION_SPECIMENS if count is None else count, seed, images=images, frames=frames, difficulty=difficulty
+    )
+    with _counting("rendering", sum(len(specimen.views) for specimen in specimens)) as step:
+        table = write_views(place, specimens, size=(size_px, size_px), progress=step)
+    corpus = _corpus(out, table.rename(columns={"image": "path"}), "corrosion")
+    path = corpus.save(out / "corpus.parquet")
+    if plates:
+        with _counting("rendering plates", plates) as step:
+            for number in range(plates):
+                plate = draw_plate(seed * 1000 + number, ALLOYS[number % len(ALLOYS)], name=f"plate-{number + 1:02d}")
+                write_plate(out / "plates" / plate.name, render_plate(plate))
+                step(number + 1, plates)
+    counts = corpus.table["label"].value_counts().to_dict()
+    grades = table["severity"].value_counts().to_dict()
+    return {
+        "corpus": str(path),
+        "rows": len(corpus),
+        "classes": {str(name): int(number) for name, number in sorted(counts.items())},
+        "severities": {str(name): int(number) for name, number in sorted(grades.items())},
+        "specimens": len(specimens),
+        "truth": str(place / "truth.csv"),
+        "plates": str(out / "plates") if plates else None,
     }
 
 
