@@ -27,7 +27,7 @@ from sorby.measure.grain_fields import measure_field
 from sorby.measure.segmenter import Segmenter
 from sorby.measure.segmenter_training import SegmenterSettings, train_segmenter
 from sorby.phantom.grains import render_grains
-from sorby.workflow.boundary_training import score_segmenter, train_boundaries
+from sorby.workflow.measuring.boundary_training import score_segmenter, train_boundaries
 
 G_RANGE = (5.0, 11.0)
 

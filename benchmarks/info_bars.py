@@ -27,7 +27,7 @@ from sorby.micrograph.text_reading import open_reader
 from sorby.micrograph.text_reading.rapid import RapidReader
 from sorby.phantom.fracture.series import fracture_set
 from sorby.phantom.fracture.writing import take
-from sorby.workflow.scales import state_scales
+from sorby.workflow.archive.scales import state_scales
 
 REPEATS = 3
 CORES = 2

@@ -234,7 +234,7 @@ def main() -> None:
         save(fractures(options.tiles), "fracture.jpg")
         save(mirrors(options.tiles), "mirror.jpg")
     if folder is None:
-        from sorby.workflow.demonstration import demo_steel
+        from sorby.workflow.demonstrations.steel import demo_steel
 
         folder = Path(tempfile.mkdtemp(prefix="sorby-pictures-")) / "demo"
         demo_steel(folder)

@@ -14,7 +14,7 @@ def fractures(tmp_path_factory: pytest.TempPathFactory) -> Fractures:
     """Some hundred pictures of 24 broken phantoms, a frozen classifier, and a judge by mean probability."""
     from sorby.classify.recipe import load
     from sorby.workflow import train
-    from sorby.workflow.specimen_teaching import Teaching, teach_specimens
+    from sorby.workflow.specimens.teaching import Teaching, teach_specimens
 
     place = tmp_path_factory.mktemp("fractures")
     table = write_fractures(place / "data")

@@ -94,7 +94,7 @@ def built(tmp_path_factory) -> Built:
         raise MissingPartError("rapidocr is not installed", "pip install 'sorby[ocr]'")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sorby.workflow.archives.open_reader", absent)
+        patch.setattr("sorby.workflow.archive.building.open_reader", absent)
         options = ["build", archive, "--reports", reports, "--out", place / "c.parquet", "--json"]
         result = CliRunner().invoke(corpus_command, [str(option) for option in options])
     return Built(result, json.loads(result.stdout), first["specimen"], second["specimen"])
@@ -168,7 +168,7 @@ def scaled(tmp_path_factory) -> dict[str, dict]:
     (folder / "note.png").write_text("no image")
     loaded = open_reader(threads=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sorby.workflow.scales.open_reader", lambda engine="rapidocr", *, threads=None: loaded)
+        patch.setattr("sorby.workflow.archive.scales.open_reader", lambda engine="rapidocr", *, threads=None: loaded)
         result = CliRunner().invoke(corpus_command, ["scale", str(folder), "--json"])
     found = json.loads(result.stdout)
     shutil.rmtree(folder)

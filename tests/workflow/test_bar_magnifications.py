@@ -11,7 +11,7 @@ from PIL import Image
 from info_bars import Words, picture, with_bar
 from sorby.errors import MissingPartError
 from sorby.micrograph.text_reading import open_reader
-from sorby.workflow.bar_magnifications import told_by_bars
+from sorby.workflow.archive.bar_magnifications import told_by_bars
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_no_text_recognition_is_loaded_for_images_without_bars(tmp_path, monkeyp
     def refuse(*_, **__):
         raise MissingPartError("rapidocr is not installed", "pip install 'sorby[ocr]'")
 
-    monkeypatch.setattr("sorby.workflow.bar_magnifications.open_reader", refuse)
+    monkeypatch.setattr("sorby.workflow.archive.bar_magnifications.open_reader", refuse)
     Image.fromarray(picture()).save(tmp_path / "plain.png")
     assert told_by_bars([tmp_path / "plain.png"]) == ({}, [])
     tifffile.imwrite(tmp_path / "barred.tif", with_bar("light").pixels)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sorby.errors import InputError
-from sorby.workflow.fracture_demonstration import demo_fracture
-from sorby.workflow.papers.schmid2025 import TABLE_2
+from sorby.workflow.demonstrations.fracture import demo_fracture
+from sorby.workflow.papers.schmid2026 import TABLE_2
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from sorby.classify.recipe import load
 from sorby.workflow import crossval
-from sorby.workflow.leakage_inflation import linear_predictor, measure_inflation
+from sorby.workflow.leakage.inflation import linear_predictor, measure_inflation
 from textures import SMALL
 
 SPECIMENS, EACH = 60, 4

@@ -14,7 +14,7 @@ from sorby.corpus import Corpus
 from sorby.errors import InputError
 from sorby.evidence.intervals import t_interval_from_summary
 from sorby.workflow.papers import run_fracture_paper
-from sorby.workflow.papers import schmid2025 as s4
+from sorby.workflow.papers import schmid2026 as s4
 from sorby.workflow.papers.fracture import FractureOptions
 from sorby.workflow.papers.fracture_archive import TRUTH_COLUMNS, read_as_archive
 from sorby.workflow.phantoms import write_fracture_corpus

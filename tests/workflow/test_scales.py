@@ -15,7 +15,7 @@ from info_bars import Words, picture, with_bar
 from sorby.cli.corpus import corpus
 from sorby.errors import InputError, MissingPartError
 from sorby.micrograph.text_reading import open_reader
-from sorby.workflow.scales import state_scales
+from sorby.workflow.archive.scales import state_scales
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def loaded():
 @pytest.fixture
 def reader(loaded, monkeypatch):
     """Load the networks once for all tests."""
-    monkeypatch.setattr("sorby.workflow.scales.open_reader", lambda engine="rapidocr", *, threads=None: loaded)
+    monkeypatch.setattr("sorby.workflow.archive.scales.open_reader", lambda engine="rapidocr", *, threads=None: loaded)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def engine_absent(monkeypatch):
     def refuse(engine="rapidocr", *, threads=None):
         raise MissingPartError("rapidocr is not installed", "install the extra: pip install 'sorby[ocr]'")
 
-    monkeypatch.setattr("sorby.workflow.scales.open_reader", refuse)
+    monkeypatch.setattr("sorby.workflow.archive.scales.open_reader", refuse)
 
 
 def test_a_bar_alone_gives_scale_and_magnification(barred, reader):

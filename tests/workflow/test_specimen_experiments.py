@@ -17,7 +17,7 @@ from sorby.errors import InputError
 from sorby.evidence import holm
 from sorby.workflow.experiments.cue_looking import preference
 from sorby.workflow.experiments.registry import Findings, Request, find
-from sorby.workflow.triage import Protocol, fixed_rows, stop_rows, triage, triage_row
+from sorby.workflow.specimens.triage import Protocol, fixed_rows, stop_rows, triage, triage_row
 
 WORDS = {"equivalent", "worse", "better", "not shown"}
 

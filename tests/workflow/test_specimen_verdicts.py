@@ -23,9 +23,9 @@ from sorby.micrograph.info_bar import crop_info_bar, find_info_bar
 from sorby.workflow import train
 from sorby.workflow.inspection import inspect
 from sorby.workflow.opening import open_classifier
-from sorby.workflow.specimen_seeing import Seen, looked_at, magnification_in_name
-from sorby.workflow.specimen_teaching import Teaching, teach_specimens
-from sorby.workflow.specimen_verdicts import COLUMNS, Specimens
+from sorby.workflow.specimens.seeing import Seen, looked_at, magnification_in_name
+from sorby.workflow.specimens.teaching import Teaching, teach_specimens
+from sorby.workflow.specimens.verdicts import COLUMNS, Specimens
 
 CLASSES = ("green_body", "hard_machining", "material")
 

@@ -11,7 +11,7 @@ from PIL import Image
 from info_bars import Words, with_bar
 from sorby.errors import InputError
 from sorby.micrograph.text_reading import open_reader
-from sorby.workflow.text_audit import audit_text
+from sorby.workflow.archive.text_audit import audit_text
 
 pytest.importorskip("rapidocr", reason="the extra ocr is not installed")
 
@@ -24,7 +24,7 @@ def loaded():
 @pytest.fixture(autouse=True)
 def reader(loaded, monkeypatch):
     """Load the networks once for all tests."""
-    monkeypatch.setattr("sorby.workflow.text_audit.open_reader", lambda engine: loaded)
+    monkeypatch.setattr("sorby.workflow.archive.text_audit.open_reader", lambda engine: loaded)
 
 
 @pytest.fixture(scope="module")

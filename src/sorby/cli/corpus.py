@@ -13,7 +13,7 @@ from sorby.corpus.leakage_table import THRESHOLDS
 from sorby.micrograph.region import KINDS
 from sorby.micrograph.text_reading import ENGINES
 from sorby.workflow import corpora, regions
-from sorby.workflow.text_audit import CROPS, audit_text
+from sorby.workflow.archive.text_audit import CROPS, audit_text
 
 
 def _show_build(result: dict[str, Any]) -> str:

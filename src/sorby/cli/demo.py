@@ -13,9 +13,9 @@ from sorby.cli._options import device_option
 
 #: Where the demonstration of each system is, imported when asked for.
 DEMOS = {
-    "steel": "sorby.workflow.demonstration:demo_steel",
-    "membrane": "sorby.workflow.membrane_demonstration:demo_membrane",
-    "fracture": "sorby.workflow.fracture_demonstration:demo_fracture",
+    "steel": "sorby.workflow.demonstrations.steel:demo_steel",
+    "membrane": "sorby.workflow.demonstrations.membrane:demo_membrane",
+    "fracture": "sorby.workflow.demonstrations.fracture:demo_fracture",
 }
 
 

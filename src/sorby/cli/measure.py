@@ -60,6 +60,6 @@ def needles(
 
     Example: sorby measure needles micrographs/ --pixel-size-um 0.2 --subtype G --out needles
     """
-    from sorby.workflow import measuring
+    from sorby.workflow.measuring import needles as workflow
 
-    return measuring.needles(images, out, pixel_size_um=pixel_size_um, subtype=subtype, table=table)
+    return workflow.needles(images, out, pixel_size_um=pixel_size_um, subtype=subtype, table=table)

@@ -119,7 +119,7 @@ def grains(
     """
     from sorby.measure.grain_fields import Method, Pattern, Window
     from sorby.measure.grain_size import Standard
-    from sorby.workflow.grain_measuring import BySpecimen, GrainRequest, Source, measure_grains
+    from sorby.workflow.measuring.grains import BySpecimen, GrainRequest, Source, measure_grains
 
     chosen = method or ("planimetric" if standard == "iso-643" else "both")
     request = GrainRequest(
@@ -181,7 +181,7 @@ def inclusions(
 
     Example: sorby measure inclusions polished/*.tif --pixel-size-um 0.5 --out inclusions
     """
-    from sorby.workflow.inclusion_measuring import measure_inclusion_content
+    from sorby.workflow.measuring.inclusions import measure_inclusion_content
 
     return measure_inclusion_content(
         images,
@@ -236,6 +236,6 @@ def train(images: Path, labels: Path, out: Path, epochs: int, seed: int) -> dict
     Example: sorby measure boundaries train patches/ masks/ --out boundaries.sorby
     """
     from sorby.measure.segmenter_training import SegmenterSettings
-    from sorby.workflow.boundary_training import train_boundaries
+    from sorby.workflow.measuring.boundary_training import train_boundaries
 
     return train_boundaries(images, labels, out, settings=SegmenterSettings(epochs=epochs, seed=seed))

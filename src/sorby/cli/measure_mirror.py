@@ -93,7 +93,7 @@ def mirror(
 
     Example: sorby measure mirror A17_250x.tif --load-n 4100 --bar-mm 12,10,80,40 --out mirrors
     """
-    from sorby.workflow.mirror_measuring import Loading, measure_mirrors
+    from sorby.workflow.measuring.mirrors import Loading, measure_mirrors
 
     place = _numbers(origin, 2, "--origin", "X,Y")
     bar = _numbers(bar_mm, 4, "--bar-mm", "WIDTH,HEIGHT,OUTER,INNER")

@@ -79,7 +79,7 @@ def specimens(
 
     Example: sorby specimens run/bundle.sorby corpus.parquet --rare-class material --out specimens.sorby
     """
-    from sorby.workflow.specimen_teaching import Teaching, teach_specimens
+    from sorby.workflow.specimens.teaching import Teaching, teach_specimens
 
     teaching = Teaching(
         method,

@@ -75,7 +75,7 @@ def text_audit_page(result: Mapping[str, Any], images: Sequence[AuditedImage], h
     Parameters
     ----------
     result : mapping
-        What `sorby.workflow.text_audit.audit_text` returns.
+        What `sorby.workflow.archive.text_audit.audit_text` returns.
     images : sequence of AuditedImage
     how : str
         What was cropped, in words.

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from sorby.corpus import Corpus, audit, build
 from sorby.corpus.leakage_table import THRESHOLDS
 from sorby.errors import InputError, Quarantined
-from sorby.workflow.archives import build_archive_corpus
+from sorby.workflow.archive.building import build_archive_corpus
+from sorby.workflow.archive.scales import state_scales
 from sorby.workflow.data import open_data
-from sorby.workflow.embedding_audit import LEAST_IMAGES, embedding_neighbours
-from sorby.workflow.scales import state_scales
+from sorby.workflow.leakage.embedding import LEAST_IMAGES, embedding_neighbours
 
 
 def build_corpus(
@@ -39,7 +39,7 @@ def build_corpus(
     label, group, image : str, optional
         Columns of a table.
     reports : path, optional
-        Folder of PDF reports: *paths* are then archives, see `sorby.workflow.archives.build_archive_corpus`.
+        Folder of PDF reports: *paths* are then archives, see `sorby.workflow.archive.building.build_archive_corpus`.
     rules, review, read_bars
         Of an archive, likewise.
 
@@ -90,7 +90,7 @@ def build_corpus(
 def scales(
     images: Sequence[Path | str], *, ignore_tags: bool = False, engine: str | None = None, threads: int | None = None
 ) -> dict[str, Any]:
-    """State magnification and pixel size of images, see `sorby.workflow.scales.state_scales`."""
+    """State magnification and pixel size of images, see `sorby.workflow.archive.scales.state_scales`."""
     return state_scales(images, ignore_tags=ignore_tags, engine=engine, threads=threads)
 
 
@@ -154,7 +154,7 @@ def audit_corpus(
         "report": None,
     }
     if out is not None:
-        from sorby.workflow.leakage_report import write_leakage_report  # pages are slow to load
+        from sorby.workflow.leakage.report import write_leakage_report  # pages are slow to load
 
         name = f"corpus of {len(corpus)} rows" if isinstance(data, Corpus) else Path(data).name
         result["report"] = str(write_leakage_report(Path(out), result, corpus.usable(), name, seed))

@@ -19,11 +19,11 @@ from sorby.errors import InputError, Quarantined
 from sorby.files import atomic_write, explained, write_json
 from sorby.micrograph import Micrograph, find_images, read
 from sorby.progress import bar
-from sorby.workflow.bar_magnifications import told_by_bars
+from sorby.workflow.archive.bar_magnifications import told_by_bars
 from sorby.workflow.explaining import Method, write_overlays
 from sorby.workflow.opening import open_classifier
-from sorby.workflow.specimen_seeing import Seen, looked_at
-from sorby.workflow.specimen_verdicts import Specimens, judge_specimens, open_judge
+from sorby.workflow.specimens.seeing import Seen, looked_at
+from sorby.workflow.specimens.verdicts import Specimens, judge_specimens, open_judge
 
 Draw = Callable[[Classifier, Sequence[tuple[Micrograph, str, Path]]], None]
 """Writes the pictures of a batch of micrographs: what to explain, for which class, where it goes."""
@@ -142,7 +142,7 @@ def inspect(
         images for which neither this, nor a table, nor tags state one, it is then read off the info bar.
     by_specimen : path or "folder", optional
         Also give a verdict on each specimen: the folder an image lies in, or what a table (CSV with columns image and
-        specimen) says; see `sorby.workflow.specimen_verdicts`.
+        specimen) says; see `sorby.workflow.specimens.verdicts`.
     specimen_judge : path, optional
         Bundle that judges specimens and gives flags (`sorby specimens`); simple pooling where absent.
     require_signed : bool

@@ -21,7 +21,7 @@ from sorby.workflow.assessment import Assessment, assess, verdict_table
 from sorby.workflow.bundling import describe, write_bundle
 from sorby.workflow.data import open_data
 from sorby.workflow.fitting import FinetuneTrainer, Fit, FrozenTrainer, Rows, make_trainer
-from sorby.workflow.leakage_inflation import inflation_of
+from sorby.workflow.leakage.inflation import inflation_of
 from sorby.workflow.match_sensitivity import without_fuzzy
 from sorby.workflow.planning import Plan, make_plan
 from sorby.workflow.runs import noting, refuse_finished, write_run
@@ -238,7 +238,7 @@ def crossval(
         Overrides ``split.folds``.
     inflation : bool
         Whether, where specimens are known, image-level and specimen-level folds are compared, see
-        `sorby.workflow.leakage_inflation`.
+        `sorby.workflow.leakage.inflation`.
     on_fold : callable, optional
         Called with fold number and accuracy as each fold ends.
 

@@ -12,7 +12,7 @@ from sorby.report.experiment_page import Column, Figure, Table
 from sorby.report.wording import percent
 from sorby.workflow.experiments.registry import Findings, Request, experiment
 from sorby.workflow.experiments.specimen_bench import first_images, note_scarce, open_specimens, stated_magnifications
-from sorby.workflow.triage import Protocol, fixed_rows, stop_rows, triage, triage_list, triage_row
+from sorby.workflow.specimens.triage import Protocol, fixed_rows, stop_rows, triage, triage_list, triage_row
 
 _OPTIONS: dict[str, Any] = {
     "folds": 5,

@@ -23,7 +23,7 @@ from sorby.workflow.experiments.registry import Findings, Request, find
 from sorby.workflow.experiments.specimen_bench import stated_magnifications
 from sorby.workflow.papers import comparing
 from sorby.workflow.papers import fracture_tables as tables
-from sorby.workflow.papers import schmid2025 as s4
+from sorby.workflow.papers import schmid2026 as s4
 from sorby.workflow.papers.fracture_protocols import BY_IMAGE, BY_SPECIMEN, Protocol, inflation, run_protocol
 from sorby.workflow.papers.fracture_series import series_parts
 

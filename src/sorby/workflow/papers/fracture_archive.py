@@ -14,7 +14,7 @@ from sorby.corpus import Corpus
 from sorby.corpus.table import relative_to
 from sorby.errors import InputError
 from sorby.files import sha256_file
-from sorby.workflow.archives import build_archive_corpus
+from sorby.workflow.archive.building import build_archive_corpus
 from sorby.workflow.phantoms import write_fracture_corpus
 
 SPECIMENS = 240
@@ -62,7 +62,7 @@ def read_as_archive(phantom: Path, out: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        As of `sorby.workflow.archives.build_archive_corpus`.
+        As of `sorby.workflow.archive.building.build_archive_corpus`.
     """
     archive, path = phantom / "archive", out / "corpus.parquet"
     out.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from sorby.report.paper_page import Part
 from sorby.report.wording import count
 from sorby.workflow.experiments.bench import Bench, Rows
 from sorby.workflow.explaining import explain_each, lay_over
-from sorby.workflow.papers import schmid2025 as s4
+from sorby.workflow.papers import schmid2026 as s4
 from sorby.workflow.papers.fracture_protocols import Protocol
 
 _MISTAKEN = ("green_body", "hard_machining")  # Fig. 6: true, called

@@ -12,7 +12,7 @@ import pandas as pd
 from sorby.evidence import score
 from sorby.report.experiment_page import Column, Table
 from sorby.workflow.experiments.bench import Bench
-from sorby.workflow.papers import schmid2025 as s4
+from sorby.workflow.papers import schmid2026 as s4
 from sorby.workflow.papers.comparing import NOT_COMPARABLE
 from sorby.workflow.papers.fracture_protocols import BY_SPECIMEN, Protocol
 

@@ -18,7 +18,7 @@ from sorby.errors import InputError
 from sorby.files import write_json, write_text
 from sorby.report.paper_page import Part, paper_page
 from sorby.workflow.experiments.registry import Request
-from sorby.workflow.papers import durmaz2023, schmid2025, yan2023
+from sorby.workflow.papers import durmaz2023, schmid2026, yan2023
 from sorby.workflow.papers.fracture import FractureOptions, paper_s4
 from sorby.workflow.papers.fracture_archive import SPECIMENS, published_fracture
 from sorby.workflow.papers.membrane import MembraneRequest, paper_s3
@@ -29,7 +29,7 @@ from sorby.workflow.phantoms import published_steel
 PAPERS = {
     "S1": "Durmaz et al. 2023: microstructure quality control of steels",
     "S3": "Yan et al. 2023: in-line defect detection in fuel-cell membranes",
-    "S4": "Schmid et al. 2025: causes of fracture in zirconia-toughened alumina",
+    "S4": "Schmid et al. 2026: causes of fracture in zirconia-toughened alumina",
 }
 """Papers whose tables and figures can be drawn again."""
 
@@ -194,10 +194,10 @@ def run_fracture_paper(
     parts, cells, warnings = paper_s4(request, options or FractureOptions())
     shutil.rmtree(out / "state", ignore_errors=True)
     if data is None:
-        warnings.append(f"{specimens} phantom specimens; the paper had {schmid2025.IMAGES} pictures of some 790")
+        warnings.append(f"{specimens} phantom specimens; the paper had {schmid2026.IMAGES} pictures of some 790")
     lead = [*_LEAD, *cells["differences"], *warnings]
     return _finished(
-        "S4", out, lead, schmid2025.FLAWS, [*before, *parts], cells, cells["table_2"], warnings, base.seed, started
+        "S4", out, lead, schmid2026.FLAWS, [*before, *parts], cells, cells["table_2"], warnings, base.seed, started
     )
 
 

@@ -22,7 +22,7 @@ from sorby.classify.specimens.judge import SpecimenJudge
 from sorby.classify.specimens.model import set_reasons
 from sorby.errors import BundleError, InputError
 from sorby.files import atomic_write
-from sorby.workflow.specimen_seeing import Seen
+from sorby.workflow.specimens.seeing import Seen
 
 FOLDER = "folder"
 COLUMNS = ("specimen", "label", "confidence", "set", "referred", "reason", "n_images", "images_that_carried")

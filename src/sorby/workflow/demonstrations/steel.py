@@ -20,7 +20,7 @@ from sorby.report.experiment_page import Column, ExperimentFacts, Table, experim
 from sorby.workflow.evaluation import evaluate
 from sorby.workflow.experiments import run_experiment
 from sorby.workflow.inspection import inspect
-from sorby.workflow.measuring import needles
+from sorby.workflow.measuring.needles import needles
 from sorby.workflow.phantoms import write_steel_corpus
 from sorby.workflow.training import train
 

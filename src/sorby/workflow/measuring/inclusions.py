@@ -24,8 +24,8 @@ from sorby.measure.inclusion_segmentation import (
 from sorby.measure.inclusion_statistics import EDITION, InclusionField, measure_inclusions, summarise_inclusions
 from sorby.measure.segmenter import Segmenter, require_marks
 from sorby.micrograph import Micrograph
-from sorby.workflow.grain_measuring import write_overlay
-from sorby.workflow.measuring import measure_each
+from sorby.workflow.measuring.grains import write_overlay
+from sorby.workflow.measuring.images import measure_each
 
 _COLUMNS = (
     "image", "pixel_size_um", "area_fraction", "count", "per_mm2", "intercepts_per_mm", "mean_area_um2",

@@ -1,5 +1,6 @@
 """What S4 prints: J. Schmid et al., "Low-Magnification SEM May Suffice: Interpretable Deep Learning for Multi-Scale
-Fracture-Cause Classification in Zirconia-Toughened Alumina" (2025), with its supplement and code (FractoViT).
+Fracture-Cause Classification in Zirconia-Toughened Alumina", arXiv:2605.29798 (2026), with its supplement and code
+(FractoViT).
 
 Table 1 stands with the audit that computes ours, in `sorby.corpus.leakage_table`.
 """

@@ -30,7 +30,7 @@ from sorby.measure.grain_fields import (
 from sorby.measure.grain_size import EDITIONS, Standard
 from sorby.measure.segmenter import Segmenter, require_marks
 from sorby.micrograph import Micrograph, to_grey, to_rgb, to_uint8
-from sorby.workflow.measuring import measure_each
+from sorby.workflow.measuring.images import measure_each
 
 Source = Literal["micrograph", "mask", "labels"]
 BySpecimen = Literal["all", "folder", "image"]

@@ -20,7 +20,7 @@ from sorby.measure.mirror_constant import MirrorConstant, bending_stress_mpa, mi
 from sorby.measure.mirror_overlay import draw_mirror
 from sorby.micrograph import Micrograph
 from sorby.micrograph.info_bar import crop_info_bar, find_info_bar
-from sorby.workflow.measuring import gather, measure_each
+from sorby.workflow.measuring.images import gather, measure_each
 
 TERMS = (
     "radius: mirror/mist boundary from the origin (ASTM C1678, C1322), from where lines begin to point at the origin;"

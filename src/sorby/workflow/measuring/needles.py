@@ -1,14 +1,14 @@
-"""``measure``: structures measured in every image that has a scale."""
+"""``measure needles``: lengths and grades of every image that has a scale."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,102 +16,14 @@ from PIL import Image
 
 from sorby.corpus.grade_files import read_grade_table
 from sorby.corpus.grades import HOUSE_SCALE, MORPHOLOGY, GradeTable
-from sorby.errors import ImageError, InputError, Quarantined
+from sorby.errors import ImageError, InputError
 from sorby.files import atomic_write, staged_directory
 from sorby.measure.length_model import Estimate
 from sorby.measure.needle_lengths import CALIBRATION_NOTE, SUBTYPES, NeedleLengths, measure_needles
 from sorby.measure.needle_overlay import draw_needles
-from sorby.micrograph import Micrograph, find_images, read
+from sorby.micrograph import Micrograph
 from sorby.micrograph.region import find_region, read_region
-from sorby.progress import bar
-
-Measured = TypeVar("Measured")
-
-_SCALE_HINT = "state it with --pixel-size-um, or export the image with its scale"
-
-
-def gather(paths: Sequence[Path | str]) -> list[Path]:
-    """Return the image files that *paths* name, folders searched, each once.
-
-    Raises
-    ------
-    InputError
-        There is no image at all.
-    """
-    # A file that is not there is set aside like one that cannot be read.
-    found = [file for path in map(Path, paths) for file in (find_images(path) if path.is_dir() else [path])]
-    if not found:
-        raise InputError(f"{paths[0]}: holds no images", "give image files or a folder of them")
-    return list(dict.fromkeys(found))
-
-
-def read_scaled(path: Path, pixel_size_um: float | None = None) -> Micrograph:
-    """Read an image that has a pixel size.
-
-    Parameters
-    ----------
-    path : Path
-        The image.
-    pixel_size_um : float, optional
-        Pixel size in micrometres; overrules the file's.
-
-    Raises
-    ------
-    ImageError
-        The file cannot be read, or nobody states its pixel size: without one nothing can be measured.
-    """
-    micrograph = read(path, pixel_size_um=pixel_size_um)
-    if micrograph.scale.pixel_size_um is None:
-        raise ImageError(f"{path}: no pixel size, so nothing can be measured in it", _SCALE_HINT)
-    return micrograph
-
-
-def measure_each(
-    paths: Sequence[Path | str],
-    pixel_size_um: float | None,
-    measure: Callable[[Micrograph], Measured],
-    *,
-    what: str = "measuring",
-) -> tuple[list[Measured], list[Quarantined]]:
-    """Measure every image; those that cannot be measured are set aside.
-
-    Parameters
-    ----------
-    paths : sequence of path
-        Files, or folders whose images are taken.
-    pixel_size_um : float, optional
-        Scale of every image; overrules the files.
-    measure : callable
-        Takes a micrograph with a scale; raises `ImageError` where it cannot measure.
-    what : str
-        Title of the progress bar.
-
-    Returns
-    -------
-    measured : list
-        What *measure* returned, in the order of the images.
-    quarantined : list of Quarantined
-        Images set aside, with the reason.
-
-    Raises
-    ------
-    InputError
-        There is no image, or the only one cannot be measured.
-    """
-    files = gather(paths)
-    measured: list[Measured] = []
-    quarantined: list[Quarantined] = []
-    with bar(what, len(files)) as advance:
-        for file in files:
-            try:
-                measured.append(measure(read_scaled(file, pixel_size_um)))
-            except ImageError as error:
-                if len(files) == 1:
-                    raise
-                quarantined.append(Quarantined.from_error(file, error))
-            advance(1)
-    return measured, quarantined
-
+from sorby.workflow.measuring.images import SCALE_HINT, measure_each
 
 _STEM = 60  # characters of an image's name in its files'; a long one would not fit a file system
 _QUANTILES = ("q05", "q25", "q50", "q75", "q95")
@@ -324,7 +236,7 @@ def needles(
         images, quarantined = measure_each(paths, pixel_size_um, measure_one, what="measuring needles")
         if not images:
             raise InputError(
-                f"none of {len(quarantined)} images could be measured ({quarantined[0].reason})", _SCALE_HINT
+                f"none of {len(quarantined)} images could be measured ({quarantined[0].reason})", SCALE_HINT
             )
         writer.finish(images)
     said = [] if subtype else ["no subtype given: the grade is by the neutral factor 1; see grades for B, G and M"]

@@ -28,7 +28,7 @@ from sorby.errors import InputError
 from sorby.files import atomic_write, write_text
 from sorby.micrograph.text_reading import TextReader, open_reader
 from sorby.report.wording import count
-from sorby.workflow.bar_readings import bar_reader
+from sorby.workflow.archive.bar_readings import bar_reader
 
 _RULES = "rules.yaml"
 

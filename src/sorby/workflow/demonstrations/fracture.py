@@ -29,12 +29,12 @@ from sorby.report.experiment_page import Column, Table
 from sorby.report.paper_page import Part
 from sorby.report.thumbnails import Picture, embed, shrink
 from sorby.workflow.inspection import inspect
-from sorby.workflow.mirror_measuring import Loading, measure_mirrors
+from sorby.workflow.measuring.mirrors import Loading, measure_mirrors
 from sorby.workflow.papers import run_fracture_paper
 from sorby.workflow.papers.fracture import FractureOptions
 from sorby.workflow.papers.fracture_archive import read_as_archive
 from sorby.workflow.phantoms import write_fracture_corpus
-from sorby.workflow.specimen_teaching import Teaching, teach_specimens
+from sorby.workflow.specimens.teaching import Teaching, teach_specimens
 from sorby.workflow.training import train
 
 _ARCHIVE, _FRESH = 48, 10  # specimens
@@ -51,7 +51,7 @@ def demo_fracture(
 
     An archive of SEM pictures and PDF reports with mistakes is written, read by its rules into a corpus, and held
     against the truth. A classifier and a judge of specimens are taught; new specimens get one verdict each, and of
-    some the mirror is measured. The tables and figures of Schmid et al. (2025) follow, with the audit they lacked.
+    some the mirror is measured. The tables and figures of Schmid et al. (2026) follow, with the audit they lacked.
 
     Parameters
     ----------

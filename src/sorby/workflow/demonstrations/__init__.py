@@ -1,0 +1,1 @@
+"""The main job of each system on phantoms, from nothing to a page."""

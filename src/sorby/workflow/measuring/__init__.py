@@ -1,0 +1,1 @@
+"""Structures measured in images with a scale: needles, grains, inclusions, fracture mirrors."""

@@ -1,0 +1,1 @@
+"""One verdict a specimen: seen, taught, judged, and triage from low magnification."""
