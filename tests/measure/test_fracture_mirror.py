@@ -18,7 +18,7 @@ from sorby.measure.fracture_mirror import NOT_WHOLE, FractureMirror, measure_mir
 from sorby.measure.mirror_constant import bending_stress_mpa, mirror_constant
 from sorby.measure.mirror_overlay import draw_mirror
 from sorby.phantom.fracture import MAGNIFICATIONS, FractureSpecimen, field_width_um, fracture_set, render
-from sorby.workflow.mirror_measuring import Loading, measure_mirrors
+from sorby.workflow.measuring.mirrors import Loading, measure_mirrors
 
 
 def _surface(

@@ -17,8 +17,8 @@ from sorby.measure.segmenter import Segmenter, require_marks
 from sorby.measure.segmenter_network import SmallUNet
 from sorby.measure.segmenter_training import SegmenterSettings, train_segmenter
 from sorby.phantom.grains import render_grains
-from sorby.workflow.boundary_training import read_mask, read_patches, split_by_group
-from sorby.workflow.grain_measuring import measure_grains
+from sorby.workflow.measuring.boundary_training import read_mask, read_patches, split_by_group
+from sorby.workflow.measuring.grains import measure_grains
 
 QUICK = SegmenterSettings(crop_px=64, epochs=12, batch=8)
 
