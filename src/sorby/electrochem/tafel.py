@@ -38,7 +38,7 @@ _MIN_POINTS = 8
 _MOST_POINTS = 800
 # Beyond the windows, for limiting currents to be judged by.
 _FURTHEST_MV = 150.0
-_TERMS = ("activation", "drop", "limit", "both")
+_TERMS = ("drop", "limit", "both")
 
 Window = tuple[float, float]
 
@@ -223,7 +223,7 @@ def fit_tafel(
             continue
         plain = fit_mixed_control(potential, density, ecorr.potential_v, rows)
         candidates.append(_Candidate(anodic, cathodic, plain))
-        fuller = fit_mixed_control(potential, density, ecorr.potential_v, rows, terms=_TERMS)
+        fuller = fit_mixed_control(potential, density, ecorr.potential_v, rows, terms=_TERMS, plain=plain)
         if fuller.model.n_parameters > plain.model.n_parameters:
             candidates.append(_Candidate(anodic, cathodic, fuller))
     eligible = [one for one in candidates if one.anodic in main[0] and one.cathodic in main[1]]

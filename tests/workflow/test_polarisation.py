@@ -1,0 +1,184 @@
+"""``electro pdp`` from file to result: contract, bad input, and the real curves against their authors."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from polarisation_sweeps import METAL, synthetic_sweep, write_columns
+from sorby.cli._frame import finite, run
+from sorby.cli.electro_pdp import pdp
+from sorby.electrochem.mixed_control import MixedControl
+from sorby.errors import InputError
+from sorby.workflow.polarisation import Electrode, PolarisationOptions, analyse_polarisation, analyse_temperatures
+
+VALUES = ("ecorr_v", "icorr_a_cm2", "beta_a_mv_dec", "beta_c_mv_dec", "rp_ohm_cm2", "corrosion_rate_mm_y")
+STEEL = Electrode(area_mm2=100.0, material="1018")
+SHORT = {"low_v": -0.7, "high_v": -0.3}
+
+
+@pytest.fixture
+def both_ways(tmp_path):
+    shifted = MixedControl(2e-5, 60.0, 120.0, -0.52)
+    sweeps = synthetic_sweep(**SHORT), synthetic_sweep(shifted, **SHORT, down=True)
+    return write_columns(tmp_path / "curve.txt", *sweeps)
+
+
+def test_the_top_level_repeats_the_first_sweep(both_ways):
+    result = analyse_polarisation(both_ways, STEEL)
+    assert [one["direction"] for one in result["sweeps"]] == ["up", "down"]
+    for name in (*VALUES, "ci95", "direction"):
+        assert result[name] == result["sweeps"][0][name]
+    assert set(result["sweeps"][0]["warnings"]) <= set(result["warnings"])
+    assert [one["ecorr_v"] for one in result["sweeps"]] == pytest.approx([-0.5, -0.52], abs=1e-4)
+    for one in result["sweeps"]:
+        for name in VALUES:
+            low, high = one["ci95"][name]
+            assert low <= one[name] <= high
+    # 10 uA/cm2 of iron: 0.0116 mm a year for each uA/cm2.
+    assert result["corrosion_rate_mm_y"] == pytest.approx(0.116, rel=0.01)
+    json.dumps(finite(result), allow_nan=False)
+
+
+def test_the_command_prints_one_object(both_ways, capsys):
+    assert run(pdp, [str(both_ways), "--area-mm2", "100", "--material", "1018", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["material"] == "1018"
+    assert run(pdp, [str(both_ways), "--area-mm2", "100", "--material", "1018"]) == 0
+    assert "sweep down" in capsys.readouterr().out
+
+
+def test_windows_of_the_person_are_used(both_ways, capsys):
+    arguments = ["--anodic-window", "20,120", "--cathodic-window", "30,150", "--area-mm2", "100", "--json"]
+    assert run(pdp, [str(both_ways), *arguments]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["fit"]["anodic_window_mv"], result["fit"]["cathodic_window_mv"]) == ([20, 120], [30, 150])
+    assert result["icorr_a_cm2"] == pytest.approx(METAL.icorr_a_cm2, rel=0.01)
+    assert result["corrosion_rate_mm_y"] is None
+    assert any("no corrosion rate" in line for line in result["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--area-mm2", "0"], "area of 0 mm2"),
+        ([], "area is not known"),
+        (["--area-mm2", "100", "--material", "cheese"], "cheese"),
+        (["--area-mm2", "100", "--anodic-window", "20"], "two numbers"),
+        (["--area-mm2", "100", "--anodic-window", "900,950"], "branch ends"),
+        (["--area-mm2", "100", "--sign", "cathodic-positive"], "positive to negative"),
+        (["--area-mm2", "100", "--current-unit", "kA"], "unknown unit"),
+        (["--area-mm2", "100", "--equivalent-weight", "0", "--density", "7"], "equivalent weight 0"),
+        (["--area-mm2", "100", "--beta-mv-dec", "0,120"], "not above zero"),
+        (["--area-mm2", "100", "--also", "b.txt@313"], "without --temperature-k"),
+        (["--area-mm2", "100", "--temperature-k", "303", "--also", "b.txt"], "no temperature"),
+    ],
+)
+def test_wrong_requests_get_one_line_and_a_hint(both_ways, capsys, arguments, message):
+    assert run(pdp, [str(both_ways), *arguments]) == 2
+    error, hint = capsys.readouterr().err.strip().splitlines()
+    assert error.startswith("error: ")
+    assert message in error
+    assert hint.startswith("hint: ")
+
+
+def test_milliamperes_labelled_amperes_are_warned_of_and_not_changed(tmp_path):
+    file = write_columns(
+        tmp_path / "wrong.txt", synthetic_sweep(MixedControl(2e-4, 60, 120, -0.5), **SHORT), area_cm2=1e3
+    )
+    result = analyse_polarisation(file, STEEL)
+    assert result["icorr_a_cm2"] == pytest.approx(0.2, rel=0.01)
+    assert sum("implausible" in line for line in result["warnings"]) >= 1
+    assert result["units"]["current"] == {"unit": "A", "from": "file"}
+    right = analyse_polarisation(file, STEEL, PolarisationOptions(current_unit="mA"))
+    assert right["icorr_a_cm2"] == pytest.approx(2e-4, rel=0.01)
+    assert right["units"]["current"] == {"unit": "mA", "from": "option"}
+    assert not any("implausible" in line for line in right["warnings"])
+
+
+def test_a_reversed_sign_is_refused_and_the_option_mends_it(tmp_path):
+    model = synthetic_sweep(**SHORT)
+    file = write_columns(tmp_path / "american.txt", model, area_cm2=-1.0)
+    with pytest.raises(InputError, match="positive to negative"):
+        analyse_polarisation(file, STEEL)
+    result = analyse_polarisation(file, STEEL, PolarisationOptions(sign="cathodic-positive"))
+    assert result["icorr_a_cm2"] == pytest.approx(METAL.icorr_a_cm2, rel=0.01)
+
+
+def test_decimal_commas_give_the_same_result(tmp_path):
+    first, second = (
+        analyse_polarisation(write_columns(tmp_path / f"{comma}.txt", synthetic_sweep(**SHORT), comma=comma), STEEL)
+        for comma in (False, True)
+    )
+    assert second["icorr_a_cm2"] == pytest.approx(first["icorr_a_cm2"], rel=1e-6)
+
+
+def test_bare_numbers_are_volts_and_amperes_by_default_and_say_so(tmp_path):
+    file = write_columns(tmp_path / "bare.txt", synthetic_sweep(**SHORT), header="")
+    result = analyse_polarisation(file, STEEL)
+    assert {entry["from"] for entry in result["units"].values()} == {"default"}
+    assert any("states no units" in line for line in result["warnings"])
+
+
+def test_an_activation_energy_over_temperatures(tmp_path):
+    files = []
+    for kelvin in (303.0, 313.0, 323.0):
+        model = MixedControl(1e-5 * math.exp(-30e3 / 8.314462618 * (1 / kelvin - 1 / 303)), 60, 120, -0.5)
+        files.append((write_columns(tmp_path / f"{kelvin:.0f}.txt", synthetic_sweep(model, **SHORT)), kelvin))
+    result = analyse_temperatures(files, STEEL)
+    assert result["arrhenius"]["activation_energy_kj_mol"] == pytest.approx(30, rel=0.01)
+    assert result["arrhenius"]["decorr_v"] == pytest.approx([0, 0, 0], abs=1e-5)
+    assert len(result["series"]) == 3
+
+
+# Author's fits of the laboratory report: Ecorr (V vs SCE), icorr (A/mm2) and both slopes (mV a decade). Its table does
+# not say which slope belongs to which branch, so each has to lie in both intervals.
+AUTHOR = {
+    "1018MS_1M_H2SO4_Cathodic_Anodic": [(-0.4794, 1.784e-6, 87.8, 89.0), (-0.4843, 1.888e-6, 95.9, 88.3)],
+    "1018MS_1M_H2SO4_Cathodic_Anodic_10mA": [(-0.4730, 1.663e-6, 83.4, 85.2), (-0.4842, 3.096e-6, 57.3, 80.8)],
+}
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("stem", sorted(AUTHOR))
+def test_intervals_of_mild_steel_cover_the_author_within_a_factor_of_two(real_data, stem):
+    result = analyse_polarisation(real_data / "pdp" / f"{stem}.txt", Electrode(152.71, "1018"))
+    assert [one["direction"] for one in result["sweeps"]] == ["up", "down"]
+    for one, (ecorr, icorr, *slopes) in zip(result["sweeps"], AUTHOR[stem], strict=True):
+        assert one["ecorr_v"] == pytest.approx(ecorr, abs=1e-3)
+        covered = {"icorr_a_cm2": [100 * icorr], "beta_a_mv_dec": slopes, "beta_c_mv_dec": slopes}
+        for name, values in covered.items():
+            low, high = one["ci95"][name]
+            assert high <= 2 * low, name
+            for value in values:
+                assert low <= value <= high, name
+
+
+@pytest.mark.realdata
+def test_the_short_anodic_branch_of_mild_steel_is_warned_of(real_data):
+    file = real_data / "pdp" / "1018MS_1M_H2SO4_Cathodic_Anodic.txt"
+    result = analyse_polarisation(file, Electrode(152.71, "1018"))
+    assert any("short anodic branch" in line and "52 mV" in line for line in result["warnings"])
+
+
+@pytest.mark.realdata
+def test_linear_polarisation_agrees_with_the_wide_sweep(real_data):
+    """The same steel and acid within a 1 mA range; electrodes differ by some 10 %."""
+    wide = analyse_polarisation(real_data / "pdp" / "1018MS_1M_H2SO4_Cathodic_Anodic.txt", Electrode(152.71))
+    slow = analyse_polarisation(real_data / "pdp" / "1018MS_1M_H2SO4_LPR.txt", Electrode(152.71))
+    low, high = slow["ci95"]["rp_ohm_cm2"]
+    assert low <= slow["rp_ohm_cm2"] <= high <= 1.3 * low
+    assert slow["rp_ohm_cm2"] == pytest.approx(wide["rp_ohm_cm2"], rel=0.15)
+    assert slow["icorr_a_cm2"] is None
+
+
+@pytest.mark.realdata
+def test_304_is_recognised_as_passive(real_data):
+    result = analyse_polarisation(real_data / "pdp" / "304SS_1M_H2SO4_Anodic.txt", Electrode(165.45, "304"))
+    assert result["passive"] is not None
+    assert result["corrosion_rate_mm_y"] is None
+    assert all(any("passive" in line for line in one["warnings"]) for one in result["sweeps"])
+    cathodic = analyse_polarisation(real_data / "pdp" / "304SS_1M_H2SO4_Cathodic.txt", Electrode(165.45, "304"))
+    assert any("passive" in line for line in cathodic["warnings"])
+    assert any("beta_a is not known" in line for line in cathodic["warnings"])
