@@ -68,7 +68,7 @@ class Appearance:
     grind_um : float
         Spacing of the lines that are plainest.
     grind_depth : float
-        How plainly they show, 1 is usual after grit 1200.
+        How plainly they show; steel keeps them better than magnesium.
     cross_grind : float
         How plainly lines of the last but one grit show across them.
     grain_um : float
@@ -217,7 +217,7 @@ class CorrosionSpecimen:
         name: str = "",
         microscope: str | None = None,
         difficulty: float = 1.0,
-        unevenness: float = 0.10,
+        unevenness: float = 0.06,
     ) -> CorrosionSpecimen:
         """Draw a coupon.
 
@@ -250,8 +250,8 @@ class CorrosionSpecimen:
         low, high = grade_limits(grade)
         temperature = float(rng.choice(TEMPERATURES_K)) if temperature_k is None else float(temperature_k)
         course = Course(alloy, temperature, float(np.exp(rng.normal(0.0, 0.25))), Unevenness.draw(rng, unevenness))
-        # The middle nine tenths of a grade; sound coupons have seen the medium too, if only for minutes.
-        share = low + (high - low) * float(rng.uniform(0.05, 0.95))
+        # Well within a grade; sound coupons have seen the medium too, if only for minutes.
+        share = low + (high - low) * float(rng.uniform(0.08, 0.92))
         chosen = MICROSCOPES[int(rng.choice(len(MICROSCOPES), p=(0.6, 0.2, 0.2)))] if instrument is None else instrument
         return cls(
             name=name or f"corrosion-{seed:06d}",
@@ -299,7 +299,7 @@ def _draw_appearance(rng: np.random.Generator, alloy: Alloy, difficulty: float) 
     return Appearance(
         grind_angle=float(rng.uniform(0.0, np.pi)),
         grind_um=about(5.0 if steel else 7.0, 0.25),
-        grind_depth=about(1.0 if steel else 0.55, 0.35),
+        grind_depth=about(1.6 if steel else 0.5, 0.3),
         cross_grind=float(rng.beta(0.6, 3.0)),
         grain_um=about(32.0 if steel else 18.0, 0.2),
         pitting=float(np.clip(rng.normal(0.45 if steel else 0.25, 0.13 * spread), 0.12, 0.75)),

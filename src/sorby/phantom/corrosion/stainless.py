@@ -41,8 +41,8 @@ def steel_relief(specimen: CorrosionSpecimen, window: Window, hours: float) -> R
     rough = smooth(window, 6.0, seed + 20) + 0.6 * smooth(window, 2.6, seed + 21)
     fine = smooth(window, 4.0, seed + 23)
     # General attack blunts the lines and sets grains off against each other: they dissolve unevenly.
-    height = grinding(look, window, seed) * (1.0 - 0.3 * bitten)
-    height += bitten * (1.3 * level + 4.0 * tilt + 0.35 * rough)
+    lines = grinding(look, window, seed) * (1.0 - 0.2 * bitten)
+    height = lines + bitten * (1.3 * level + 4.0 * tilt + 0.35 * rough)
     height -= 1.5 * np.sqrt(furrow) * (1.0 + 0.2 * fine)
     opened = step(groove, 0.8)
     height -= 1.3 * opened * np.sqrt(np.clip(groove, 0.0, 3.0))
@@ -51,7 +51,8 @@ def steel_relief(specimen: CorrosionSpecimen, window: Window, hours: float) -> R
     # The bottom of a deep pit gives little back; crumbs of product at its rim glow.
     deposit = _deposit(pits, window, seed)
     shade = 0.05 * bitten * (_twins(grains) - 2.0 * level) - 0.10 * opened - 0.10 * furrow - 0.12 * fallen
-    shade += 0.16 * deposit - 0.20 * step(pits.inside, 0.6) * step(pits.radius_um, 4.0)
+    # Furrows are dark from whichever side the detector looks: few electrons leave them.
+    shade += 0.13 * lines + 0.16 * deposit - 0.20 * step(pits.inside, 0.6) * step(pits.radius_um, 4.0)
     forms = np.zeros(window.shape, dtype=np.uint8)
     forms[(groove > 0) | (fallen > 0.5)] = FORMS["intergranular"]
     forms[furrow > 0] = FORMS["stride"]
