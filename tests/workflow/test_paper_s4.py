@@ -145,6 +145,7 @@ def test_a_phantom_archive_is_read_as_an_archive_and_keeps_what_only_its_truth_k
     assert built["rows"] == len(corpus)
     assert sum(built["matched"].values()) == len(corpus)
     assert set(TRUTH_COLUMNS) <= set(corpus.table)
+    assert corpus.table["phantom"].astype(bool).all(), "the archive's rules say that it is rendered"
     cues = [corpus.root / name for name in corpus.table["cues"].dropna()]
     assert cues
     assert all(path.is_file() for path in cues)

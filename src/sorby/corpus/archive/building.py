@@ -197,6 +197,8 @@ def build_archive(
     matches = match_names(asked, components, rules)
     table = _columns(table, names, components, matches, corrected, rules)
     table = _scaled(table, names, read_bars, root)
+    if rules.phantom:
+        table["phantom"] = True
     conflicts = _conflicts(table, components)
     corpus = Corpus(table, root, (f"built from {len(images)} images and {len(reports)} reports",))
     astray = table[table["review_confirms"] & (table["match"] != "exact")]

@@ -184,6 +184,8 @@ class ArchiveRules(_Section):
         How much a text may differ from those listed, for letters misread from scans.
     pages : PageRules
     match : MatchRules
+    phantom : bool
+        Whether the pictures are rendered; the corpus says so in its column ``phantom``.
     """
 
     foan: FoanGrammar
@@ -194,6 +196,7 @@ class ArchiveRules(_Section):
     label_similarity: float = Field(default=0.85, gt=0.5, le=1)
     pages: PageRules = PageRules()
     match: MatchRules = MatchRules()
+    phantom: bool = False
 
     @property
     def classes(self) -> list[str]:

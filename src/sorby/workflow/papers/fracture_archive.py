@@ -72,7 +72,7 @@ def read_as_archive(phantom: Path, out: Path) -> dict[str, Any]:
     facts = known.reindex(corpus.table["sha256"]).set_axis(corpus.table.index)
     home = out.resolve()
     facts["cues"] = [None if pd.isna(p) else relative_to(truth.root / str(p), home) for p in facts["cues"]]
-    Corpus(corpus.table.assign(**facts, phantom=True), corpus.root, corpus.history, corpus.splits).save(path)
+    Corpus(corpus.table.assign(**facts), corpus.root, corpus.history, corpus.splits).save(path)
     return built
 
 

@@ -20,7 +20,7 @@ METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
     "train_macro_f1": "macro-F1 on the training part",
-    "gap": "training less judged part, macro-F1",
+    "gap": "training less judged part, macro-F1 (printed: that of accuracy)",
     "macro_precision": "macro precision",
     "macro_recall": "macro recall",
 }
