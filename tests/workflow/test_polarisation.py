@@ -11,6 +11,7 @@ from polarisation_sweeps import METAL, synthetic_sweep, write_columns
 from sorby.cli._frame import finite, run
 from sorby.cli.electro_pdp import pdp
 from sorby.electrochem.mixed_control import MixedControl
+from sorby.electrochem.polarisation_curve import Sweep
 from sorby.errors import InputError
 from sorby.workflow.polarisation import Electrode, PolarisationOptions, analyse_polarisation, analyse_temperatures
 
@@ -119,6 +120,34 @@ def test_bare_numbers_are_volts_and_amperes_by_default_and_say_so(tmp_path):
     result = analyse_polarisation(file, STEEL)
     assert {entry["from"] for entry in result["units"].values()} == {"default"}
     assert any("states no units" in line for line in result["warnings"])
+
+
+def test_columns_of_bare_numbers_can_be_chosen(tmp_path):
+    sweep = synthetic_sweep(**SHORT)
+    file = tmp_path / "timed.txt"
+    pairs = enumerate(zip(sweep.potential_v, sweep.density_a_cm2, strict=True))
+    file.write_text("".join(f"{second} {volt:.4f} {amp:.8e}\n" for second, (volt, amp) in pairs))
+    assert any("V are implausible" in line for line in analyse_polarisation(file, STEEL)["warnings"])
+    result = analyse_polarisation(file, STEEL, PolarisationOptions(columns=(2, 3)))
+    assert result["icorr_a_cm2"] == pytest.approx(METAL.icorr_a_cm2, rel=0.01)
+    with pytest.raises(InputError, match="columns 2 and 4 of 3"):
+        analyse_polarisation(file, STEEL, PolarisationOptions(columns=(2, 4)))
+
+
+def test_absolute_currents_are_suspected(tmp_path):
+    sweep = synthetic_sweep(**SHORT)
+    turned = Sweep(sweep.potential_v, abs(sweep.density_a_cm2), "up", 0)
+    result = analyse_polarisation(write_columns(tmp_path / "absolute.txt", turned), STEEL)
+    assert result["icorr_a_cm2"] is None
+    assert any("lost their sign" in line for line in result["warnings"])
+
+
+def test_noise_has_no_corrosion_potential(tmp_path, rng):
+    sweep = synthetic_sweep(**SHORT)
+    noise = Sweep(sweep.potential_v, 1e-6 * rng.standard_normal(len(sweep.potential_v)), "up", 0)
+    result = analyse_polarisation(write_columns(tmp_path / "noise.txt", noise), STEEL)
+    assert result["ecorr_v"] is None
+    assert any("noise" in line for line in result["warnings"])
 
 
 def test_an_activation_energy_over_temperatures(tmp_path):

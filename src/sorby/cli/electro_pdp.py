@@ -105,6 +105,7 @@ def _show(result: dict[str, Any]) -> str:
               )  # fmt: skip
 @click.option("--sign", type=click.Choice(["anodic-positive", "cathodic-positive"]),
               help="Which currents are positive; overrules the file. Files that do not say: anodic.")  # fmt: skip
+@click.option("--columns", metavar="E,I", help="Of a file of bare numbers, counted from 1; the first two: 1,2.")
 @click.option(
     "--anodic-window", metavar="NEAR,FAR", help="Fit there, in mV above Ecorr; chosen by rule where left out."
 )
@@ -123,6 +124,7 @@ def pdp(
     potential_unit: str | None,
     current_unit: str | None,
     sign: str | None,
+    columns: str | None,
     anodic_window: str | None,
     cathodic_window: str | None,
     beta_mv_dec: str | None,
@@ -143,6 +145,7 @@ def pdp(
         analyse_temperatures,
     )
 
+    places = _pair(columns, "--columns")
     electrode = Electrode(area_mm2, material, equivalent_weight, density)
     options = PolarisationOptions(
         potential_unit,
@@ -151,6 +154,7 @@ def pdp(
         _pair(anodic_window, "--anodic-window"),
         _pair(cathodic_window, "--cathodic-window"),
         _pair(beta_mv_dec, "--beta-mv-dec"),
+        None if places is None else (int(places[0]), int(places[1])),
         seed,
     )
     if not also:

@@ -202,17 +202,19 @@ def _named(lines: list[str]) -> _Found | None:
     return None
 
 
-def _bare(lines: list[str]) -> _Found:
+def _bare(lines: list[str], columns: tuple[int, int] | None) -> _Found:
     data = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "%", "//", "!"))]
     separator, _ = guess_separator(data)
     count = min((len(split_line(line, separator)) for line in data if re.match(r"\s*[-+.\d]", line)), default=0)
     if count < 2:
         raise InputError("no table of potential and current was found", "two columns of numbers are needed at least")
-    if count > 3:
-        raise InputError(
-            f"{count} columns without names", "add a line of names like 'Potential (V)<tab>Current (A)' on top"
-        )
-    return _Found(BARE, lines, Column(0, "column 1", "", ""), Column(1, "column 2", "", ""))
+    if columns is None and count > 3:
+        raise InputError(f"{count} columns without names", "give --columns POTENTIAL,CURRENT, counted from 1")
+    first, second = columns or (1, 2)
+    if first == second or not (1 <= first <= count and 1 <= second <= count):
+        raise InputError(f"columns {first} and {second} of {count}", "--columns takes two different ones, from 1")
+    potential, current = (Column(k - 1, f"column {k}", "", "") for k in (first, second))
+    return _Found(BARE, lines, potential, current)
 
 
 def _decided(stated: str, chosen: str | None, fallback: str | None, known: dict[str, float], option: str) -> Stated:
@@ -234,6 +236,7 @@ def read_polarisation(
     potential_unit: str | None = None,
     current_unit: str | None = None,
     sign: str | None = None,
+    columns: tuple[int, int] | None = None,
     fallback: tuple[str, str, str] | None = None,
 ) -> PolarisationCurve:
     """Read potential and current from a polarisation file.
@@ -244,6 +247,9 @@ def read_polarisation(
     potential_unit, current_unit, sign : str, optional
         Overrule the file: ``V`` or ``mV``; ``A``, ``mA``, ``uA``, ``nA``, with ``/cm2``, ``/mm2`` or ``/m2`` behind it
         for densities; ``anodic-positive`` or ``cathodic-positive``.
+    columns : (int, int), optional
+        Which columns of a file without column names are potential and current, counted from 1; the first two where
+        left out.
     fallback : (str, str, str), optional
         Potential unit, current unit and sign for what neither the arguments nor the file state. The units serve only
         files without column names: a name without its unit is an error, and so is any silence without a fallback.
@@ -260,7 +266,7 @@ def read_polarisation(
     """
     path = Path(path)
     try:
-        return _curve(path, potential_unit, current_unit, sign, fallback or ("", "", ""))
+        return _curve(path, potential_unit, current_unit, sign, columns, fallback or ("", "", ""))
     except InputError as error:
         if error.message.startswith(str(path)):
             raise
@@ -268,12 +274,18 @@ def read_polarisation(
 
 
 def _curve(
-    path: Path, potential_unit: str | None, current_unit: str | None, sign: str | None, fallback: tuple[str, str, str]
+    path: Path,
+    potential_unit: str | None,
+    current_unit: str | None,
+    sign: str | None,
+    columns: tuple[int, int] | None,
+    fallback: tuple[str, str, str],
 ) -> PolarisationCurve:
     lines = _text(path).splitlines()
     if not any(line.strip() for line in lines):
         raise InputError("an empty file", "was the measurement saved?")
-    found = _gamry(lines) or _biologic(lines) or _versastudio(lines) or _chi(lines) or _named(lines) or _bare(lines)
+    found = _gamry(lines) or _biologic(lines) or _versastudio(lines) or _chi(lines) or _named(lines)
+    found = found or _bare(lines, columns)
     potential, current = found.potential, found.current
     if found.format != BARE:
         fallback = ("", "", fallback[2])

@@ -26,6 +26,10 @@ STEEPEST_MV_DEC = 250.0
 _USUAL_B_V = (0.008, 0.060)
 #: Densities of polarisation curves, in A/cm2; beyond, a unit is suspected.
 LARGEST_A_CM2, SMALLEST_A_CM2, LARGEST_ICORR_A_CM2 = 1.0, 1e-9, 0.05
+#: Potentials of either sign beyond which a column of potentials is suspected, in V.
+LARGEST_V = 10.0
+#: Further zeros of current than these are noise.
+MOST_ZEROS = 6
 _DISAGREEMENT = 1.5
 _POOR_SPREAD = 0.05
 _WIDE = 2.0
@@ -142,7 +146,11 @@ def analyse_sweep(
     ecorr = corrosion_potential(sweep)
     if ecorr is None:
         kept = "cathodic" if np.median(sweep.density_a_cm2) < 0 else "anodic"
-        warnings.append(f"the current stays {kept} throughout: no corrosion potential, and nothing that rests on it")
+        lost = "" if kept == "cathodic" or not _dips(sweep) else "; these may be absolute values, which lost their sign"
+        warnings.append(f"the current stays {kept} throughout: no Ecorr, and nothing that rests on it{lost}")
+        return SweepAnalysis(sweep, None, None, None, None, warnings=warnings)
+    if len(ecorr.others_v) > MOST_ZEROS:
+        warnings.append(f"the current is zero at {len(ecorr.others_v) + 1} potentials: noise, and no Ecorr is reported")
         return SweepAnalysis(sweep, None, None, None, None, warnings=warnings)
     if ecorr.others_v:
         places = ", ".join(f"{value:.3f}" for value in ecorr.others_v)
@@ -172,14 +180,26 @@ def analyse_sweep(
     return analysis
 
 
+def _dips(sweep: Sweep) -> bool:
+    """Tell whether currents are least inside the sweep and ten times larger at both of its ends."""
+    size = np.abs(sweep.density_a_cm2)
+    return bool(min(size[0], size[-1]) > 10 * size[3:-3].min())
+
+
 def _magnitudes(sweep: Sweep) -> list[str]:
-    largest = float(np.max(np.abs(sweep.density_a_cm2)))
-    if SMALLEST_A_CM2 <= largest <= LARGEST_A_CM2:
-        return []
-    return [
-        f"current densities of up to {largest:.3g} A/cm2 are implausible: check the current's unit and the area;"
-        " nothing was changed"
-    ]
+    lines = []
+    largest, furthest = (float(np.max(np.abs(values))) for values in (sweep.density_a_cm2, sweep.potential_v))
+    if not SMALLEST_A_CM2 <= largest <= LARGEST_A_CM2:
+        lines.append(
+            f"current densities of up to {largest:.3g} A/cm2 are implausible: check the current's unit and the area;"
+            " nothing was changed"
+        )
+    if furthest > LARGEST_V:
+        lines.append(
+            f"potentials of up to {furthest:.3g} V are implausible: check the columns and the potential's unit; nothing"
+            " was changed"
+        )
+    return lines
 
 
 def _refusal(sweep: Sweep, ecorr: CorrosionPotential, branch: PassiveBranch | None, passive: bool) -> str:

@@ -54,6 +54,8 @@ class PolarisationOptions:
         Chosen by rule where None.
     beta_mv_dec : (float, float) or None
         Slopes for Stern-Geary.
+    columns : (int, int) or None
+        Potential and current of a file without column names, counted from 1.
     seed : int
     """
 
@@ -63,6 +65,7 @@ class PolarisationOptions:
     anodic_window_mv: tuple[float, float] | None = None
     cathodic_window_mv: tuple[float, float] | None = None
     beta_mv_dec: tuple[float, float] | None = None
+    columns: tuple[int, int] | None = None
     seed: int = 0
 
 
@@ -129,6 +132,7 @@ def analyse_polarisation(
         potential_unit=options.potential_unit,
         current_unit=options.current_unit,
         sign=options.sign,
+        columns=options.columns,
         fallback=DEFAULT_UNITS,
     )
     notes = [*curve.notes]
@@ -181,8 +185,9 @@ def _file_warnings(curve: PolarisationCurve, dissolution: _Dissolution, n_sweeps
     lines = []
     if curve.format == BARE and "default" in (curve.potential_unit.source, curve.current_unit.source):
         lines.append(
-            f"the file states no units: potential in {curve.potential_unit.value} and current in"
-            f" {curve.current_unit.value} by default; --potential-unit and --current-unit say otherwise"
+            f"the file states no units: potential in {curve.potential_unit.value} ({curve.columns[0]}) and current in"
+            f" {curve.current_unit.value} ({curve.columns[1]}) by default; --potential-unit, --current-unit"
+            " and --columns say otherwise"
         )
     if curve.sign.source == "default":
         course = "which their course confirms" if confirmed else "by default; --sign says otherwise"
