@@ -81,10 +81,22 @@ class Spectrum:
         return replace(self, impedance=self.impedance * area_cm2, normalised=True)
 
     def without_inductive_head(self) -> Spectrum:
-        """Return the spectrum without the inductive points at its high-frequency end, which a warning counts."""
+        """Return the spectrum without the inductive points at its high-frequency end, which a warning counts.
+
+        Raises
+        ------
+        InputError
+            Fewer than five points are left.
+        """
         n = self.inductive_head
         if not n:
             return self
+        if self.n_points - n < _FEWEST:
+            raise InputError(
+                f"{self.path or 'spectrum'}: {n} of {points(self.n_points)} have a positive imaginary part, which a"
+                " circuit without inductor cannot have",
+                "a turned sign? then --sign minus-imag; otherwise take a circuit with an L",
+            )
         said = (
             f"{points(n)} above {self.frequency_hz[n]:.4g} Hz left out: imaginary part positive, circuit without"
             " inductor",
