@@ -8,6 +8,7 @@ from scipy import stats
 
 from sorby.errors import InputError
 from sorby.evidence.equivalence import (
+    FEWEST_NAMED,
     clustered_tost,
     macro_f1_tost,
     paired_tost,
@@ -49,10 +50,36 @@ def test_conclusions_tell_equivalent_worse_and_not_shown_apart() -> None:
 
 
 def test_too_few_specimens_or_no_spread_show_nothing() -> None:
-    for gaps in ([0.1, 0.0], [0.0] * 20):
+    for gaps, said in (([0.1, 0.0], "too few specimens"), ([0.0] * 20, "not shown")):
         found = paired_tost(gaps, 0.05)
-        assert found.conclusion() == "not shown"
+        assert found.conclusion() == said
         assert found.ci90 is None
+
+
+def test_below_ten_specimens_nothing_is_named_however_small_p_and_the_numbers_stay() -> None:
+    rng = np.random.default_rng(8)
+    gaps = rng.normal(-0.5, 0.02, FEWEST_NAMED)
+    few, enough = paired_tost(gaps[:-1], 0.05), paired_tost(gaps, 0.05)
+    assert few.p_difference < 1e-6
+    assert few.ci95 is not None
+    assert (few.conclusion(), few.conclusion(0.001, 0.001)) == ("too few specimens",) * 2
+    assert enough.conclusion() == "worse"
+
+
+@pytest.mark.parametrize(("n", "least", "most"), [(6, 0.08, 1.0), (40, 0.0, 0.08)])
+def test_the_bootstrap_of_macro_f1_finds_differences_that_are_not_there_among_few_specimens(n, least, most) -> None:
+    """400 trials: a rate of 5 % has a standard error of 1.1 points, so 8 % lies beyond chance."""
+    found = []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        specimens, truth = np.repeat(np.arange(n), 3), np.repeat(np.arange(n) % 2, 3)
+        # Both conditions are right equally often; images of a specimen share its difficulty.
+        ease = rng.beta(3, 1, n)[specimens]
+        a, b = (np.where(rng.random(3 * n) < ease, truth, 1 - truth) for _ in range(2))
+        found.append(macro_f1_tost(truth, a, specimens, truth, b, specimens, 2, 0.05, n_resamples=200, seed=seed))
+    rate = np.mean([each.p_difference <= 0.05 for each in found])
+    assert least <= rate <= most
+    assert n >= FEWEST_NAMED or {each.conclusion() for each in found} == {"too few specimens"}
 
 
 def test_the_clustered_test_is_ordinary_where_every_image_is_a_specimen_and_wider_where_images_repeat() -> None:

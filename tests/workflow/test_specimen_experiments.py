@@ -204,6 +204,24 @@ def test_without_cues_nothing_is_said_of_looking(corpus: Corpus, tmp_path) -> No
     assert any("no cue masks" in line for line in found.warnings)
 
 
+@pytest.mark.parametrize("of_each", [3, 4])
+def test_few_specimens_show_nothing_and_some_more_are_said_to_be_too_few_to_trust(
+    corpus: Corpus, tmp_path, of_each: int
+) -> None:
+    """Nine specimens are below the ten that a conclusion needs, twelve below the twenty that its level needs."""
+    groups, labels = corpus.groups.astype(str), np.asarray(corpus.labels).astype(str)
+    kept = np.concatenate([np.unique(groups[labels == name])[:of_each] for name in np.unique(labels)])
+    bare = replace(corpus, table=corpus.table.drop(columns="cues")).take(np.isin(groups, kept))
+    found = ask("magnification", bare, tmp_path, folds=3, least=3)
+    shown = {row[name]["conclusion"] for row in found.table[:-1] for name in ("macro_f1_difference", "paired")}
+    shown |= {row["difference"]["conclusion"] for row in found.extra["per_class"] if "difference" in row}
+    liberal = [line for line in found.warnings if "the test of macro-F1 is liberal" in line]
+    assert (shown == {"too few specimens"}) == (of_each == 3)
+    assert len(liberal) == (of_each == 4)
+    assert all(row["macro_f1_difference"]["value"] is not None for row in found.table[:-1]), "the numbers stay"
+    assert ("9 specimens at both, 10 are needed" in found.answers[1]) == (of_each == 3)
+
+
 def test_one_magnification_cannot_be_compared(corpus: Corpus, tmp_path) -> None:
     with pytest.raises(InputError, match="nothing can be compared"):
         ask("magnification", corpus, tmp_path, least=1000)
