@@ -9,18 +9,17 @@ from sorby.phantom.fracture.specimen import (
     LABELS,
     MAGNIFICATIONS,
     SUBTYPES,
-    VENDORS,
     Appearance,
     Flaw,
     FractureSpecimen,
     Fragment,
     Label,
-    Vendor,
     ViewPlan,
     field_width_um,
 )
 from sorby.phantom.fracture.surface import CUES, MIST_ENDS
 from sorby.phantom.fracture.writing import specimen_row, take, view_name, view_row, write_view, write_views
+from sorby.phantom.info_bars import VENDORS, Vendor
 
 __all__ = [
     "CUES",

@@ -16,6 +16,7 @@ from sorby.phantom.fracture.mechanics import (
     mirror_radius_um,
     weibull_stress_mpa,
 )
+from sorby.phantom.info_bars import VENDORS, Vendor
 
 Label = Literal["green_body", "hard_machining", "material", "unknown"]
 #: The three causes that are taught.
@@ -27,8 +28,6 @@ SUBTYPES: Mapping[Label, Mapping[str, float]] = {
     "material": {"pore": 0.35, "agglomerate": 0.3, "inclusion": 0.2, "large_grain": 0.15},
     "unknown": {"not_found": 1.0},
 }
-Vendor = Literal["zeiss", "fei", "hitachi", "jeol"]
-VENDORS: tuple[Vendor, ...] = ("zeiss", "fei", "hitachi", "jeol")
 #: The magnifications of the published series.
 MAGNIFICATIONS = (50, 100, 250, 500, 1000, 2000, 4000, 10000)
 #: Width of the picture to which magnifications refer, as instruments have it: horizontal field = this / magnification.
