@@ -26,6 +26,7 @@ from sorby.phantom.corrosion import (
     plate_window,
     render,
     render_plate,
+    with_bar,
     with_fields,
     with_sequence,
     with_survey,
@@ -211,6 +212,18 @@ def test_magnification_sets_the_pixel_and_shows_the_same_place_closer():
     assert np.mean(enlarged == close.attacked) > 0.93
 
 
+def test_a_bar_hides_nothing_and_tells_the_scale():
+    specimen = CorrosionSpecimen.draw(2, "316L", severity=3, microscope="JSM-6380L")
+    bare = render(specimen, FieldPlan(1, specimen.hours))
+    view = with_bar(bare, specimen)
+    assert np.array_equal(view.pixels[: view.bar_top], bare.pixels)
+    assert not view.attacked[view.bar_top :].any()
+    assert view.pixels.shape == view.forms.shape == (450 + view.bar_rows, 450)
+    number, unit = float(view.scale_label[:-2]), view.scale_label[-2:]
+    assert unit == "µm"
+    assert abs(view.scale_px - number / view.pixel_size_um) <= 0.5
+
+
 # -- plates --------------------------------------------------------------------------------------------------
 
 
@@ -332,13 +345,12 @@ def test_coupons_come_as_a_corpus(tmp_path, capsys):
         ("corrosion", "--size", "small"),
         ("corrosion", "--size", "8"),
         ("corrosion", "--frames", "1"),
-        ("corrosion", "--bars", None),
+        ("corrosion", "--tiles", "64"),
         ("fracture", "--size", "450"),
         ("fracture", "--plates", "1"),
     ],
 )
 def test_sizes_of_other_kinds_are_refused_in_one_line(kind, option, value, tmp_path, capsys):
-    given = [option] if value is None else [option, value]
-    assert run(cli, ["phantom", kind, "--n", "6", *given, "--out", str(tmp_path / "never"), "--json"]) == 2
+    assert run(cli, ["phantom", kind, "--n", "6", option, value, "--out", str(tmp_path / "never"), "--json"]) == 2
     assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == ["error", "hint"]
     assert not (tmp_path / "never").exists()

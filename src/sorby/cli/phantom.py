@@ -21,7 +21,7 @@ _OWN = {
     "steel": ("published", "size_px", "label", "novel", "kinds"),
     "membrane": ("sheets", "difficulty", "scale", "tiles"),
     "fracture": ("size", "difficulty", "unknown", "bars"),
-    "corrosion": ("size", "difficulty", "images", "frames", "plates"),
+    "corrosion": ("size", "difficulty", "bars", "images", "frames", "plates"),
 }
 #: Sizes of a fracture picture by name; a corrosion picture's is a number of pixels.
 _NAMED_SIZES = ("small", "full")
@@ -124,7 +124,8 @@ def _corrosion_size(size: str | None) -> int:
                    "edge of a picture in pixels.")  # fmt: skip
 @click.option("--unknown", type=click.FloatRange(0, 1, max_open=True), default=0.06, show_default=True,
               help="Fracture: share of specimens whose origin broke away.")  # fmt: skip
-@click.option("--bars/--no-bars", default=True, show_default=True, help="Fracture: info bars on the pictures.")
+@click.option("--bars/--no-bars", default=None, show_default="fracture: on; corrosion: off",
+              help="Fracture, corrosion: info bars on the pictures.")  # fmt: skip
 @click.option("--images", type=click.IntRange(min=0), default=4, show_default=True,
               help="Corrosion: pictures of each coupon.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(min=0), default=0, show_default=True,
@@ -148,7 +149,7 @@ def phantom(
     tiles: int | None,
     size: str | None,
     unknown: float,
-    bars: bool,
+    bars: bool | None,
     images: int,
     frames: int,
     plates: int,
@@ -174,10 +175,17 @@ def phantom(
             frames=frames,
             plates=plates,
             difficulty=difficulty,
+            bars=bars is True,
         )
     if kind == "fracture":
         return phantoms.write_fracture_corpus(
-            out, count, seed=seed, size=_fracture_size(size), difficulty=difficulty, unknown=unknown, bars=bars
+            out,
+            count,
+            seed=seed,
+            size=_fracture_size(size),
+            difficulty=difficulty,
+            unknown=unknown,
+            bars=bars is not False,
         )
     if kind == "membrane":
         return phantoms.write_membrane_corpus(

@@ -322,6 +322,7 @@ def write_corrosion_corpus(
     frames: int = 0,
     plates: int = 0,
     difficulty: float = 1.0,
+    bars: bool = False,
 ) -> dict[str, Any]:
     """Render corroded coupons of 316L and AZ31B and their corpus.
 
@@ -343,6 +344,8 @@ def write_corrosion_corpus(
         Whole plates, alloys in turn.
     difficulty : float
         See `sorby.phantom.corrosion.CorrosionSpecimen.draw`.
+    bars : bool
+        Add info bars to the pictures.
 
     Returns
     -------
@@ -361,7 +364,7 @@ def write_corrosion_corpus(
         CORROSION_SPECIMENS if count is None else count, seed, images=images, frames=frames, difficulty=difficulty
     )
     with _counting("rendering", sum(len(specimen.views) for specimen in specimens)) as step:
-        table = write_views(place, specimens, size=(size_px, size_px), progress=step)
+        table = write_views(place, specimens, size=(size_px, size_px), bars=bars, progress=step)
     corpus = _corpus(out, table.rename(columns={"image": "path"}), "corrosion")
     path = corpus.save(out / "corpus.parquet")
     if plates:

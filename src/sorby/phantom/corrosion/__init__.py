@@ -1,5 +1,6 @@
 """Corroded coupons with known attack: 316L with strides and pits, AZ31B with clouds and blobs, graded from 0 to 4."""
 
+from sorby.phantom.corrosion.bars import ACCELERATING_KV, with_bar
 from sorby.phantom.corrosion.course import (
     ALLOYS,
     GRADE_BOUNDS,
@@ -28,6 +29,7 @@ from sorby.phantom.corrosion.specimen import (
 from sorby.phantom.corrosion.writing import label_row, specimen_row, truth_row, view_name, write_plate, write_views
 
 __all__ = [
+    "ACCELERATING_KV",
     "ALLOYS",
     "FORMS",
     "GRADE_BOUNDS",
@@ -59,6 +61,7 @@ __all__ = [
     "specimen_row",
     "truth_row",
     "view_name",
+    "with_bar",
     "with_fields",
     "with_sequence",
     "with_survey",

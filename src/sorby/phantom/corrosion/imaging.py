@@ -31,6 +31,7 @@ class CorrosionView:
     Attributes
     ----------
     pixels : ndarray of uint8, shape (height, width)
+        Without info bar, until :func:`sorby.phantom.corrosion.with_bar` adds one.
     attacked : ndarray of bool, shape (height, width)
         Where the surface is no longer sound, as displaced by drift and scan as the picture is.
     forms : ndarray of uint8, shape (height, width)
@@ -51,6 +52,14 @@ class CorrosionView:
         Mean radius of those; 0 where there are none.
     product_um : float
         Mean thickness of corrosion product over the field.
+    bar_top : int or None
+        First row of the info bar; None without one.
+    bar_rows : int
+        Rows of the info bar.
+    scale_label : str
+        What its scale bar says, such as ``50 µm``.
+    scale_px : int
+        The scale bar's length in pixels.
     """
 
     pixels: UInt8
@@ -65,6 +74,10 @@ class CorrosionView:
     pit_count: int
     pit_radius_um: float
     product_um: float
+    bar_top: int | None = None
+    bar_rows: int = 0
+    scale_label: str = ""
+    scale_px: int = 0
 
 
 def render(specimen: CorrosionSpecimen, plan: FieldPlan | None = None, size: tuple[int, int] = SIZE) -> CorrosionView:
@@ -211,7 +224,7 @@ def _charged(seen: Float32, insulating: Float32, charge: float, zoom: float, rng
     glow = gaussian_filter(insulating * np.clip(seen - 0.35, 0.0, None), 5.0 * zoom, truncate=2.0)
     bright = np.clip(seen + (1.6 * charge) * glow - 0.62, 0.0, None) * insulating
     length = max(5, width // 10)
-    trail = uniform_filter(bright, (1, length), mode="constant", origin=(0, -(length // 2)))
+    trail = uniform_filter(bright, (1, length), mode="constant", origin=(0, (length - 1) // 2))
     # A line now and then finds the beam pushed aside.
     lines = rng.standard_normal((seen.shape[0], 1), dtype=np.float32)
     jump = np.where(np.abs(lines) > 2.2, lines, 0.15 * lines) * (0.035 * charge)

@@ -16,6 +16,7 @@ from sorby.phantom.corrosion.course import (
     Unevenness,
     grade_limits,
 )
+from sorby.phantom.info_bars import Vendor
 
 #: Width of the picture to which magnifications refer: horizontal field = this / magnification.
 DISPLAY_WIDTH_UM = 127_000.0
@@ -30,6 +31,8 @@ class Microscope:
     Attributes
     ----------
     name : str
+    vendor : str
+        Whose info bar it prints.
     brightness, contrast, gamma : float
         Grey level (0 to 1) of a flat place, deviation of slopes, exponent of the tone curve.
     noise : float
@@ -41,6 +44,7 @@ class Microscope:
     """
 
     name: str
+    vendor: Vendor
     brightness: float
     contrast: float
     gamma: float
@@ -51,9 +55,9 @@ class Microscope:
 
 #: The first is the published one; the others are what a second and a third laboratory might own.
 MICROSCOPES: tuple[Microscope, ...] = (
-    Microscope("JSM-6380L", 0.44, 1.00, 1.00, 0.050, 0.30, 0.65),
-    Microscope("SEM-B", 0.38, 1.25, 0.90, 0.032, 0.10, 0.45),
-    Microscope("SEM-C", 0.50, 0.80, 1.10, 0.065, 0.50, 0.90),
+    Microscope("JSM-6380L", "jeol", 0.44, 1.00, 1.00, 0.050, 0.30, 0.65),
+    Microscope("SEM-B", "zeiss", 0.38, 1.25, 0.90, 0.032, 0.10, 0.45),
+    Microscope("SEM-C", "hitachi", 0.50, 0.80, 1.10, 0.065, 0.50, 0.90),
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sorby.files import staged_directory, write_json
+from sorby.phantom.corrosion.bars import with_bar
 from sorby.phantom.corrosion.course import GRADE_BOUNDS, grade
 from sorby.phantom.corrosion.imaging import SIZE, CorrosionView, render
 from sorby.phantom.corrosion.plate import CorrosionPlate
@@ -26,6 +27,7 @@ class _Job:
     folder: str
     specimen: CorrosionSpecimen
     size: tuple[int, int]
+    bars: bool
     file_format: FileFormat
 
 
@@ -74,6 +76,10 @@ def truth_row(specimen: CorrosionSpecimen, view: CorrosionView) -> dict[str, Any
         "astigmatism": plan.astigmatism,
         "centre_x_um": plan.centre_um[0],
         "centre_y_um": plan.centre_um[1],
+        "bar_top": view.bar_top,
+        "bar_rows": view.bar_rows,
+        "scale_label": view.scale_label,
+        "scale_px": view.scale_px,
     }
 
 
@@ -105,6 +111,7 @@ def write_views(
     specimens: Sequence[CorrosionSpecimen],
     *,
     size: tuple[int, int] = SIZE,
+    bars: bool = False,
     file_format: FileFormat = "png",
     jobs: int | None = None,
     overwrite: bool = False,
@@ -122,7 +129,9 @@ def write_views(
     specimens : sequence of CorrosionSpecimen
         With views; see :func:`corrosion_set`.
     size : tuple of int
-        Width and height of a picture in pixels.
+        Width and height of a picture in pixels, without info bar.
+    bars : bool
+        Add the microscopes' info bars; masks and forms are 0 there.
     file_format : {"png", "tiff"}
         PNG carries no scale; TIFF carries it as ImageJ does.
     jobs : int, optional
@@ -148,7 +157,7 @@ def write_views(
     with staged_directory(out_dir, overwrite=overwrite) as folder:
         for part in ("images", "masks", "forms"):
             (folder / part).mkdir()
-        work = [_Job(str(folder), specimen, size, file_format) for specimen in specimens]
+        work = [_Job(str(folder), specimen, size, bars, file_format) for specimen in specimens]
         for rows in share_out(_write_specimen, work, jobs):
             labels += [label for label, _ in rows]
             truth += [true for _, true in rows]
@@ -208,6 +217,8 @@ def _write_specimen(job: _Job) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     rows = []
     for plan in job.specimen.views:
         view = render(job.specimen, plan, job.size)
+        if job.bars:
+            view = with_bar(view, job.specimen)
         name = view_name(job.specimen, plan)
         write_picture(folder / "images" / f"{name}{suffix}", view.pixels, view.pixel_size_um)
         write_mask(folder / "masks" / f"{name}.png", view.attacked)
