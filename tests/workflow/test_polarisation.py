@@ -161,6 +161,20 @@ def test_an_activation_energy_over_temperatures(tmp_path):
     assert len(result["series"]) == 3
 
 
+def test_the_page_shows_every_sweep_and_the_line_over_temperature(tmp_path):
+    files = []
+    for kelvin, factor in ((303.0, 1.0), (323.0, 2.0)):
+        model = MixedControl(1e-5 * factor, 60, 120, -0.5)
+        path = write_columns(tmp_path / f"{kelvin:.0f}.txt", synthetic_sweep(model, **SHORT))
+        files.append((path, kelvin))
+    analyse_temperatures(files, STEEL, out=tmp_path / "page")
+    page = (tmp_path / "page" / "polarisation.html").read_text()
+    assert page.count("<svg") == 4  # both curves together, the Arrhenius line, and each curve by itself
+    assert "Activation energy" in page
+    stored = json.loads((tmp_path / "page" / "polarisation.json").read_text())
+    assert len(stored["series"]) == 2
+
+
 # Author's fits of the laboratory report: Ecorr (V vs SCE), icorr (A/mm2) and both slopes (mV a decade). Its table does
 # not say which slope belongs to which branch, so each has to lie in both intervals.
 AUTHOR = {

@@ -59,8 +59,9 @@ def _at(text: str) -> tuple[Path, float]:
 def _number(value: float | None, ends: list[float] | None, unit: str) -> str:
     if value is None:
         return "not reported"
-    interval = "" if ends is None else f"  ({ends[0]:.4g} to {ends[1]:.4g})"
-    return f"{value:.4g} {unit}{interval}"
+    digits = ".5g" if unit == "V" else ".4g"
+    interval = "" if ends is None else f"  ({ends[0]:{digits}} to {ends[1]:{digits}})"
+    return f"{value:{digits}} {unit}{interval}"
 
 
 def _show(result: dict[str, Any]) -> str:
@@ -90,7 +91,8 @@ def _show(result: dict[str, Any]) -> str:
             f"activation energy {_number(found['activation_energy_kj_mol'], interval, 'kJ/mol')}, n {found['n']}"
         )
         lines += [f"note    {line}" for line in found["warnings"]]
-    return "\n".join([*lines, f"note    {result['terms']}"])
+    lines.append(f"note    {result['terms']}")
+    return "\n".join([*lines, *([f"results {result['out']}"] if result["out"] else [])])
 
 
 @click.command("pdp")
@@ -113,6 +115,7 @@ def _show(result: dict[str, Any]) -> str:
 @click.option("--beta-mv-dec", metavar="A,C", help="Anodic and cathodic slope for icorr from Rp (Stern-Geary).")
 @click.option("--temperature-k", type=click.FloatRange(min=0, min_open=True), help="Of this curve.")
 @click.option("--also", multiple=True, metavar="FILE@KELVIN", help="Further temperatures, for the activation energy.")
+@click.option("--out", type=click.Path(path_type=Path), help="New folder for polarisation.html and polarisation.json.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 @reports(_show)
 def pdp(
@@ -130,6 +133,7 @@ def pdp(
     beta_mv_dec: str | None,
     temperature_k: float | None,
     also: tuple[str, ...],
+    out: Path | None,
     seed: int,
 ) -> dict[str, Any]:
     """Analyse a potentiodynamic polarisation or linear polarisation curve.
@@ -158,7 +162,7 @@ def pdp(
         seed,
     )
     if not also:
-        return analyse_polarisation(file, electrode, options, temperature_k=temperature_k)
+        return analyse_polarisation(file, electrode, options, temperature_k=temperature_k, out=out)
     if temperature_k is None:
         raise InputError("--also without --temperature-k", f"give the temperature of {file} too")
-    return analyse_temperatures([(file, temperature_k), *(_at(entry) for entry in also)], electrode, options)
+    return analyse_temperatures([(file, temperature_k), *(_at(entry) for entry in also)], electrode, options, out=out)

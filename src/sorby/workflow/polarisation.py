@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sorby.electrochem.alloys import Alloy, alloy
 from sorby.electrochem.arrhenius import fit_arrhenius
@@ -14,6 +17,10 @@ from sorby.electrochem.polarisation_curve import PolarisationCurve, densities, s
 from sorby.electrochem.polarisation_files import BARE, read_polarisation
 from sorby.electrochem.sweep_analysis import SweepAnalysis, analyse_sweep, check_sign
 from sorby.errors import InputError
+from sorby.files import staged_directory, write_json, write_text
+
+if TYPE_CHECKING:  # matplotlib is imported only where a page is written
+    from sorby.report.polarisation_figures import CurveShown
 
 #: What files that state nothing are taken to hold; every result says where it was used.
 DEFAULT_UNITS = ("V", "A", "anodic-positive")
@@ -104,6 +111,7 @@ def analyse_polarisation(
     options: PolarisationOptions = PolarisationOptions(),
     *,
     temperature_k: float | None = None,
+    out: Path | str | None = None,
 ) -> dict[str, Any]:
     """Analyse every sweep of a polarisation file.
 
@@ -114,6 +122,8 @@ def analyse_polarisation(
     options : PolarisationOptions
     temperature_k : float, optional
         Kept with the result.
+    out : Path or str, optional
+        New folder for ``polarisation.html`` and ``polarisation.json``.
 
     Returns
     -------
@@ -127,6 +137,49 @@ def analyse_polarisation(
     InputError
         The file, the area, a window or the alloy is wrong.
     """
+    result, curves = _analysed(file, electrode, options, temperature_k)
+    result["out"] = None if out is None else str(out)
+    if out is not None:
+        _write(Path(out), result, [(result, curves)])
+    return result
+
+
+def _write(out: Path, result: dict[str, Any], parts: list[tuple[dict[str, Any], list[CurveShown]]]) -> None:
+    from sorby.report.polarisation_page import polarisation_page
+
+    page = polarisation_page(parts, result.get("arrhenius"))
+    with staged_directory(out) as folder:
+        write_text(folder / "polarisation.html", page)
+        write_json(folder / "polarisation.json", _bounded(result))
+
+
+def _bounded(value: Any) -> Any:
+    """Return *value* with None for infinite ends of intervals, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _bounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bounded(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _shown(one: SweepAnalysis, label: str) -> CurveShown:
+    """Return a sweep for the page, with the model over the windows it was fitted to."""
+    from sorby.report.polarisation_figures import CurveShown
+
+    potential, density = one.sweep.ascending()
+    if one.tafel is None or one.ecorr is None:
+        return CurveShown(label, potential, density)
+    zero = one.ecorr.potential_v
+    (near_a, far_a), (near_c, far_c) = one.tafel.anodic_window_mv, one.tafel.cathodic_window_mv
+    volts = np.linspace(zero - far_c / 1e3, zero + far_a / 1e3, 400)
+    windows = [(zero - far_c / 1e3, zero - near_c / 1e3), (zero + near_a / 1e3, zero + far_a / 1e3)]
+    return CurveShown(label, potential, density, volts, one.tafel.model.density(volts), windows)
+
+
+def _analysed(
+    file: Path | str, electrode: Electrode, options: PolarisationOptions, temperature_k: float | None
+) -> tuple[dict[str, Any], list[CurveShown]]:
+    """Return a file's result and its sweeps as the page shows them."""
     curve = read_polarisation(
         file,
         potential_unit=options.potential_unit,
@@ -160,7 +213,7 @@ def analyse_polarisation(
         )
     described = [_described(one, dissolution) for one in analyses]
     warnings = [*_file_warnings(curve, dissolution, len(sweeps), confirmed), *left_out, *notes]
-    return {
+    result = {
         "file": str(file),
         **described[0],
         "warnings": [*described[0]["warnings"], *warnings],
@@ -179,6 +232,7 @@ def analyse_polarisation(
         "temperature_k": temperature_k,
         "terms": TERMS,
     }
+    return result, [_shown(one, f"sweep {one.sweep.direction}") for one in analyses]
 
 
 def _file_warnings(curve: PolarisationCurve, dissolution: _Dissolution, n_sweeps: int, confirmed: bool) -> list[str]:
@@ -279,6 +333,8 @@ def analyse_temperatures(
     files: Sequence[tuple[Path | str, float]],
     electrode: Electrode = Electrode(),
     options: PolarisationOptions = PolarisationOptions(),
+    *,
+    out: Path | str | None = None,
 ) -> dict[str, Any]:
     """Analyse curves of one material at several temperatures.
 
@@ -288,6 +344,8 @@ def analyse_temperatures(
         Files and their temperatures in K.
     electrode : Electrode
     options : PolarisationOptions
+    out : Path or str, optional
+        New folder for ``polarisation.html`` and ``polarisation.json``.
 
     Returns
     -------
@@ -296,7 +354,8 @@ def analyse_temperatures(
         ``ci95``, ``r_squared``, ``decorr_v`` (shift from the first file) and ``warnings``. The first sweep of each file
         counts; files without icorr are left out, with a warning.
     """
-    results = [analyse_polarisation(file, electrode, options, temperature_k=kelvin) for file, kelvin in files]
+    parts = [_analysed(file, electrode, options, kelvin) for file, kelvin in files]
+    results = [result for result, _ in parts]
     usable = [one for one in results if one["icorr_a_cm2"] is not None]
     warnings = [
         f"{one['file']}: no icorr, so not in the Arrhenius line" for one in results if one["icorr_a_cm2"] is None
@@ -305,6 +364,7 @@ def analyse_temperatures(
     arrhenius: dict[str, Any] = {
         "activation_energy_kj_mol": None,
         "ci95": {},
+        "ln_prefactor": None,
         "r_squared": None,
         "n": len(usable),
         "decorr_v": [None if one["ecorr_v"] is None or start is None else one["ecorr_v"] - start for one in results],
@@ -313,6 +373,7 @@ def analyse_temperatures(
     if len({one["temperature_k"] for one in usable}) >= 2:
         line = fit_arrhenius([one["temperature_k"] for one in usable], [one["icorr_a_cm2"] for one in usable])
         arrhenius |= {"activation_energy_kj_mol": line.activation_energy_kj_mol, "r_squared": line.r_squared}
+        arrhenius["ln_prefactor"] = line.ln_prefactor
         if line.ci95 is None:
             warnings.append("two temperatures make a line without an interval")
         else:
@@ -321,4 +382,7 @@ def analyse_temperatures(
                 warnings.append("the activation energy is not told from zero by so few temperatures")
     else:
         warnings.append("no activation energy: fewer than two temperatures with an icorr")
-    return {**results[0], "series": results, "arrhenius": arrhenius}
+    combined = {**results[0], "series": results, "arrhenius": arrhenius, "out": None if out is None else str(out)}
+    if out is not None:
+        _write(Path(out), combined, parts)
+    return combined
