@@ -172,7 +172,7 @@ def _rows(
         if len(cells) > lead and not np.isnan([number(cell) for cell in cells if cell]).all():
             usable = len(cells) > needed and not np.isnan(number(cells[lead]))
             if usable or rows:
-                rows.append(cells if len(cells) > needed else [*cells, *[""] * (needed + 1 - len(cells))])
+                rows.append(cells)
                 skipped += pending
                 pending = []
                 continue
@@ -180,7 +180,9 @@ def _rows(
             break
         if rows:
             pending.append(k + 1)
-    return rows, skipped
+    widest = max((len(row) for row in rows), default=0)
+    width = max(widest, needed + 1) if columns else widest
+    return [[*row, *[""] * (width - len(row))] for row in rows], skipped
 
 
 def _bare(path: Path | str, rows: Sequence[Sequence[str]]) -> dict[str, Column]:
@@ -190,10 +192,9 @@ def _bare(path: Path | str, rows: Sequence[Sequence[str]]) -> dict[str, Column]:
     if ambiguous_commas(rows, 3):
         raise InputError(f"{path}: commas separate and may also be decimal points",
                          "separate the columns by semicolons or tabs")  # fmt: skip
-    widths = {len(row) for row in rows}
-    if max(widths) != 3:
+    if len(rows[0]) != 3:
         raise InputError(
-            f"{path}: {max(widths)} columns without titles", "give three, or a header such as freq/Hz,Z'/ohm"
+            f"{path}: {len(rows[0])} columns without titles", "give three, or titles: freq/Hz,Z'/ohm,Z''/ohm"
         )
     return {role: Column(k, role, "") for k, role in enumerate(("frequency", "real", "imaginary"))}
 
