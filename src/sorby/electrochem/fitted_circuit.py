@@ -103,12 +103,15 @@ class CircuitFit:
     @property
     def unidentifiable(self) -> npt.NDArray[np.bool_]:
         """Which parameters the data do not fix: too wide, on a bound, tied to a wide one, or other in a rival."""
-        # An exponent of 1 is no failure: the element is a capacitor.
-        ideal = ~self.circuit.logarithmic & (self.values >= 1 - 1e-9)
-        wide = (~(self.relative_errors <= UNIDENTIFIABLE_ERROR) | self.at_bound) & ~ideal
+        wide = (~(self.relative_errors <= UNIDENTIFIABLE_ERROR) | self.at_bound) & ~self.ideal
         doubtful = self.relative_errors > UNIDENTIFIABLE_ERROR / 3
         tied = (np.abs(self.correlation) > _TIED) & wide[None, :] & doubtful[:, None]
         return wide | tied.any(axis=1) | self.ambiguous
+
+    @property
+    def ideal(self) -> npt.NDArray[np.bool_]:
+        """Which parameters are exponents of 1, shape (P,): no failure, the element is a capacitor."""
+        return np.asarray(~self.circuit.logarithmic & (self.values >= 1 - 1e-9))
 
     @property
     def ambiguous(self) -> npt.NDArray[np.bool_]:

@@ -255,8 +255,11 @@ def _doubts(each: Analysed) -> list[str]:
             f"the data do not exclude other minima, {len(fit.rivals)} found (sum of squares"
             f" {fit.rivals[0].chi2 / fit.chi2:.3g} times the least, with other {differing})"
         )
-    if fit.at_bound.any():
-        said.append(f"on a bound: {', '.join(names[fit.at_bound])}")
+    stuck = fit.at_bound & ~fit.ideal
+    if stuck.any():
+        said.append(f"on a bound: {', '.join(names[stuck])}")
+    if fit.ideal.any():
+        said.append(f"at exponent 1, so a capacitor: {', '.join(names[fit.ideal])}")
     if fit.serial_correlation > _CORRELATED:
         said.append(
             f"residuals follow a pattern (neighbours correlate at {fit.serial_correlation:.2f}): the circuit is not the"
