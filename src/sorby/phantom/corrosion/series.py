@@ -160,13 +160,15 @@ def corrosion_set(
     states = np.random.SeedSequence([seed, 319]).generate_state(n)
     order = rng.permutation(n)
     temperatures = rng.permutation(np.resize(TEMPERATURES_K, n))
+    # Few coupons shall not all be sound ones.
+    grades = [severities[int(turn)] for turn in rng.permutation(len(severities))]
     specimens = []
     for number in range(n):
         place = int(order[number])
         specimen = CorrosionSpecimen.draw(
             int(states[number]),
             alloys[place % len(alloys)],
-            severity=severities[place // len(alloys) % len(severities)],
+            severity=grades[place // len(alloys) % len(grades)],
             temperature_k=float(temperatures[number]),
             name=f"corrosion-{number + 1:04d}",
             difficulty=difficulty,
