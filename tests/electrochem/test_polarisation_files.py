@@ -117,6 +117,14 @@ def test_comments_blank_lines_and_words_among_the_numbers(tmp_path):
     assert any("1 lines" in note for note in curve.notes)
 
 
+def test_a_missing_first_cell_does_not_shift_its_row(tmp_path):
+    file = tmp_path / "gap.txt"
+    lines = ["Time (s)\tPotential (V)\tCurrent (A)"]
+    lines += [f"{second}\t{volt}\t1e-5" for second, volt in enumerate((0.1, 0.2, 0.3))]
+    file.write_text("\n".join([*lines, "\t0.4\t1e-5"]))
+    np.testing.assert_allclose(read_polarisation(file, sign=ANODIC).potential_v, [0.1, 0.2, 0.3, 0.4])
+
+
 def test_silence_about_units_is_an_error_without_a_fallback(tmp_path):
     file = write_columns(tmp_path / "plain.txt", SWEEP, header="")
     with pytest.raises(InputError, match="does not state its unit"):
@@ -155,6 +163,7 @@ def test_current_densities_need_no_area(tmp_path):
         ("-0.5\n-0.4\n", "no table"),
         ("Potential (V)\tlog(i/A)\n-0.5\t-5\n-0.4\t-6\n", "lost its sign"),
         ("-0,5,1,2\n-0,4,1,3\n", "commas separate both"),
+        ("Frequency\tZre\tZimg\n0.1\t42\t-4\n0.2\t40\t-4\n", "no column of potential"),
         ("1 2 3 4 5\n1 2 3 4 5\n", "without names"),
     ],
 )

@@ -199,6 +199,17 @@ def test_intervals_of_mild_steel_cover_the_author_within_a_factor_of_two(real_da
 
 
 @pytest.mark.realdata
+@pytest.mark.parametrize("stem", sorted(AUTHOR))
+def test_fifty_millivolts_either_way_repeat_the_author(real_data, stem):
+    """Read as anodic, cathodic, the author's slopes are what mixed control gives within 50 mV; 10 % is one window."""
+    options = PolarisationOptions(anodic_window_mv=(0, 50), cathodic_window_mv=(0, 50))
+    result = analyse_polarisation(real_data / "pdp" / f"{stem}.txt", Electrode(152.71, "1018"), options)
+    for one, (_, icorr, beta_a, beta_c) in zip(result["sweeps"], AUTHOR[stem], strict=True):
+        found = [one["icorr_a_cm2"], one["beta_a_mv_dec"], one["beta_c_mv_dec"]]
+        assert found == pytest.approx([100 * icorr, beta_a, beta_c], rel=0.1)
+
+
+@pytest.mark.realdata
 def test_the_short_anodic_branch_of_mild_steel_is_warned_of(real_data):
     file = real_data / "pdp" / "1018MS_1M_H2SO4_Cathodic_Anodic.txt"
     result = analyse_polarisation(file, Electrode(152.71, "1018"))
@@ -225,3 +236,16 @@ def test_304_is_recognised_as_passive(real_data):
     cathodic = analyse_polarisation(real_data / "pdp" / "304SS_1M_H2SO4_Cathodic.txt", Electrode(165.45, "304"))
     assert any("passive" in line for line in cathodic["warnings"])
     assert any("beta_a is not known" in line for line in cathodic["warnings"])
+
+
+@pytest.mark.realdata
+def test_no_impedance_file_yields_a_corrosion_potential(real_data):
+    """Most are refused; bare numbers, and a maker's file with potentials of its own, end without a result."""
+    refused = 0
+    files = sorted((real_data / "eis").iterdir())
+    for file in files:
+        try:
+            assert analyse_polarisation(file, STEEL)["ecorr_v"] is None
+        except InputError:
+            refused += 1
+    assert refused >= len(files) - 4

@@ -173,17 +173,23 @@ def _chi(lines: list[str]) -> _Found | None:
     )
 
 
-def _numbers_follow(lines: list[str]) -> bool:
-    """Tell whether one of the next three filled lines begins with a number."""
-    filled = [line for line in lines[:10] if line.strip()][:3]
-    return any(re.match(r"\s*[-+]?[.,]?\d[\d.,eE+-]*[\s;,]+\S", line) for line in filled)
+_ROW = re.compile(r"\s*[-+]?[.,]?\d[\d.,eE+-]*[\s;,]+\S")
 
 
 def _named(lines: list[str]) -> _Found | None:
-    """Recognise a table under a line of column names."""
+    """Recognise a table under a line of column names.
+
+    Raises
+    ------
+    InputError
+        The line above the numbers names as many columns, but not potential and current.
+    """
     for k, line in enumerate(lines[:200]):
         bare = line.strip().lstrip("#%!/").strip()
-        if not re.search(r"[A-Za-z]", bare) or not _numbers_follow(lines[k + 1 :]):
+        following = [row for row in lines[k + 1 : k + 11] if row.strip()][:3]
+        # Exponents are letters as well.
+        prose = re.search(r"[A-Za-z]", bare) and not _ROW.match(bare)
+        if not prose or not any(_ROW.match(row) for row in following):
             continue
         for separator in ("\t", ";", ",", None):
             names = split_line(bare, separator)
@@ -192,7 +198,9 @@ def _named(lines: list[str]) -> _Found | None:
             try:
                 potential, current = find_columns(names)
             except InputError as error:
-                if "lost its sign" in error.message:
+                # A comment may be followed by numbers too; names stand above as many columns and are no comment.
+                heads = separator and bare == line.strip() and len(split_line(following[0], separator)) == len(names)
+                if "lost its sign" in error.message or (heads and _ROW.match(following[0])):
                     raise
                 continue
             # Words with blanks between may be prose; names of columns are told by their units.
@@ -203,7 +211,8 @@ def _named(lines: list[str]) -> _Found | None:
 
 
 def _bare(lines: list[str], columns: tuple[int, int] | None) -> _Found:
-    data = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "%", "//", "!"))]
+    lines = [line.strip() for line in lines]
+    data = [line for line in lines if line and not line.startswith(("#", "%", "//", "!"))]
     separator, _ = guess_separator(data)
     count = min((len(split_line(line, separator)) for line in data if re.match(r"\s*[-+.\d]", line)), default=0)
     if count < 2:
@@ -284,8 +293,9 @@ def _curve(
     lines = _text(path).splitlines()
     if not any(line.strip() for line in lines):
         raise InputError("an empty file", "was the measurement saved?")
-    found = _gamry(lines) or _biologic(lines) or _versastudio(lines) or _chi(lines) or _named(lines)
-    found = found or _bare(lines, columns)
+    found = _gamry(lines) or _biologic(lines) or _versastudio(lines) or _chi(lines)
+    # Who counts columns out means numbers, whatever stands above them.
+    found = found or (_named(lines) if columns is None else None) or _bare(lines, columns)
     potential, current = found.potential, found.current
     if found.format != BARE:
         fallback = ("", "", fallback[2])

@@ -27,7 +27,7 @@ _POTENTIAL = re.compile(
     re.IGNORECASE,
 )
 _CURRENT = re.compile(
-    r"^\W*(?:i|j|im|<i>|.*\bcurrent\b.*|<?[ij]>?\s*[\[(/,].*)(?:\W|$)",
+    r"^\W*(?:i|j|<i>|.*\bcurrent\b.*|<?[ij]>?\s*[\[(/,].*)(?:\W|$)",
     re.IGNORECASE,
 )
 _NOT = re.compile(r"range|status|reference|error|power|charge|time|noise|filter|sync|\breal\b|\bimag\b", re.IGNORECASE)
@@ -75,7 +75,8 @@ class NumberTable:
 
 def split_line(line: str, separator: str | None) -> list[str]:
     """Split a line at *separator* (None: white space), outer blanks and quotes taken off the parts."""
-    parts = line.strip().strip(";").split(separator) if separator else line.split()
+    # A tab at the beginning is an empty first cell; taken off, it would shift the row.
+    parts = line.strip(" \r\n").split(separator) if separator else line.split()
     parts = [part.strip().strip('"').strip() for part in parts]
     while parts and not parts[-1]:
         parts.pop()
@@ -203,11 +204,14 @@ def find_columns(names: list[str]) -> tuple[Column, Column]:
             f"the current stands only as {(logarithms or [names[currents[0]]])[0]!r}, which has lost its sign",
             "export the current itself",
         )
+    spectrum = any(re.match(r"\W*freq", name, re.IGNORECASE) for name in names)
     for found, what in ((potentials, "potential"), (signed, "current")):
         if not found:
             raise InputError(
                 f"no column of {what} among {', '.join(map(repr, names[:8]))}",
-                "name the columns like 'Potential (V)' and 'Current (A)'",
+                "impedance is read by 'sorby electro eis'"
+                if spectrum
+                else "name the columns like 'Potential (V)' and 'Current (A)'",
             )
     first, second = potentials[0], signed[0]
     return Column(first, names[first], *unit_of(names[first])), Column(second, names[second], *unit_of(names[second]))
