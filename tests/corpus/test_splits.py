@@ -73,6 +73,14 @@ def test_a_class_of_one_specimen_is_named_because_its_fold_has_never_seen_it():
         splits.kfold(labels, 3, groups=groups)
 
 
+def test_folds_within_a_training_part_say_what_they_are_for():
+    """Their warnings stand in a result beside those of the judged folds."""
+    labels, groups = ["a"] * 6 + ["b"] * 2, ["0", "1", "2", "3", "4", "5", "6", "6"]
+    with pytest.warns(SorbyWarning) as heard:
+        splits.kfold(labels, 9, groups=groups, purpose="calibrating")
+    assert [str(each.message).split(": ")[0] for each in heard] == ["while calibrating"] * 2
+
+
 def heats(rng: np.random.Generator, n_groups: int = 60, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
     """Specimens of 1 to 15 images; most of one class, some mixed."""
     sizes = rng.integers(1, 16, n_groups)

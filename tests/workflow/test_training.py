@@ -184,6 +184,24 @@ def test_cross_validation_tests_every_image_once(trained: Trained, tmp_path: Pat
     assert result["coverage"]["value"] >= 0.8, "CV+ at alpha = .1 promises 1 - 2 alpha"
 
 
+@pytest.mark.parametrize(("of_rare", "outer"), [(2, False), (1, True)])
+def test_a_class_that_inner_folds_hold_alone_is_no_note_on_the_judged_folds(
+    tmp_path: Path, of_rare: int, outer: bool
+) -> None:
+    """Two specimens lie in two folds, and the one left to learn from lies in one inner fold; one lies in one fold."""
+    table = write_table(tmp_path, specimens=4, kinds=("blobs", "checks", "stripes"))
+    rows = pd.read_csv(table)
+    rare = rows["structure"] == "stripes"
+    rows[~rare | (rows["piece"].str.extract(r"(\d+)$")[0].astype(int) < of_rare)].to_csv(table, index=False)
+    columns = {"image": "picture", "label": "structure", "group": "piece"}
+    result = crossval(
+        table, tmp_path / "cv", small(**{"head.folds": 2}), folds=2, report=False, inflation=False, **columns
+    )
+    alone = [line for line in result["warnings"] if "'stripes' lies in one fold only" in line]
+    assert any(line.startswith("class 'stripes'") for line in alone) == outer
+    assert sum(line.startswith("while calibrating: class 'stripes'") for line in alone) == 1
+
+
 @pytest.mark.parametrize(
     ("sizing", "shape"), [("mode", (72, 72)), ("mean", (61, 88)), ("mirror", (64, 64)), ("resize", (64, 64))]
 )

@@ -85,7 +85,9 @@ def holdout(
     return np.asarray(names)[used[part]]
 
 
-def kfold(labels: Labels, k: int = 5, *, groups: npt.ArrayLike | None = None, seed: int = 0) -> Parts:
+def kfold(
+    labels: Labels, k: int = 5, *, groups: npt.ArrayLike | None = None, seed: int = 0, purpose: str = ""
+) -> Parts:
     """Return the test fold of every image, from 0, stratified by class.
 
     Parameters
@@ -96,6 +98,9 @@ def kfold(labels: Labels, k: int = 5, *, groups: npt.ArrayLike | None = None, se
     groups : array_like, shape (n,), optional
         Specimens, kept whole. Without them, folds differ by at most one image, in every class and in all.
     seed : int
+    purpose : str
+        What folds within a training part are for, such as ``calibrating``: their warnings begin with ``while
+        calibrating:``, since they are not about the folds that are judged.
 
     Returns
     -------
@@ -113,12 +118,13 @@ def kfold(labels: Labels, k: int = 5, *, groups: npt.ArrayLike | None = None, se
     """
     codes, index, n_groups = _codes(labels, groups)
     what = "images" if groups is None else "specimens"
+    when = f"while {purpose}: " if purpose else ""
     if k < 2:
         raise InputError(f"{k} folds asked, at least 2 are needed", "--folds 5")
     if n_groups < 2:
         raise InputError(f"one {what[:-1]} cannot be split into folds", f"add {what}")
     if n_groups < k:
-        _warn([f"{k} folds asked, {n_groups} {what} there: {n_groups} folds made"])
+        _warn([f"{when}{k} folds asked, {n_groups} {what} there: {n_groups} folds made"])
         k = n_groups
     rng = np.random.default_rng(seed)
     n_classes = int(codes.max()) + 1
@@ -131,7 +137,8 @@ def kfold(labels: Labels, k: int = 5, *, groups: npt.ArrayLike | None = None, se
         part = _assign_groups(codes, n_classes, index, np.full(k, 1 / k), rng)
     alone = [c for c in range(n_classes) if len(np.unique(part[codes == c])) < 2]
     values = np.unique(np.asarray(labels).astype(str))
-    _warn([f"class {str(values[c])!r} lies in one fold only: that fold's classifier has never seen it" for c in alone])
+    for c in alone:
+        _warn([f"{when}class {str(values[c])!r} lies in one fold only: that fold's classifier has never seen it"])
     return part
 
 

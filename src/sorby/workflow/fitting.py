@@ -129,7 +129,9 @@ class FrozenTrainer:
         rows = np.sort(np.concatenate([train, validation]))
         plan, recipe = self.plan, self.recipe
         labels, groups = plan.labels[rows], _inner_groups(plan, rows)
-        folds = splits.kfold(plan.names[rows], recipe.head.folds, groups=groups, seed=recipe.seed)
+        folds = splits.kfold(
+            plan.names[rows], recipe.head.folds, groups=groups, seed=recipe.seed, purpose="calibrating"
+        )
         images, targets = self._features[rows], plan.targets.take(rows)
         features = images
         if recipe.head.magnification != "none":
@@ -320,7 +322,9 @@ class FinetuneTrainer:
         shape = (p.height, p.width, p.channels)
         backbone = load_backbone(chosen.name, pretrained=chosen.pretrained, seed=recipe.seed, size=(p.height, p.width))
         features = self._run(OpenVINORuntime(to_onnx(StageFeatures(backbone), *shape, ("features",)), shape), rows)[0]
-        folds = splits.kfold(plan.names[rows], 5, groups=_inner_groups(plan, rows), seed=recipe.seed)
+        folds = splits.kfold(
+            plan.names[rows], 5, groups=_inner_groups(plan, rows), seed=recipe.seed, purpose="doubting labels"
+        )
         learn = partial(
             fit_head, features, Targets.plain(labels), HeadSpec(classes=plan.classes, inputs=features.shape[1]), folds,
             balance=BalanceSection(), seed=recipe.seed,

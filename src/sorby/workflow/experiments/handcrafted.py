@@ -69,7 +69,9 @@ class TextureLearner:
     def _machine(self, train: Rows) -> GridSearchCV:
         """Return a machine with a radial kernel whose C is chosen by inner folds, specimens whole."""
         groups = None if self.bench.plan.groups is None else self.bench.plan.groups[train]
-        folds = splits.kfold(self.bench.labels[train], _INNER_FOLDS, groups=groups, seed=self.recipe.seed)
+        folds = splits.kfold(
+            self.bench.labels[train], _INNER_FOLDS, groups=groups, seed=self.recipe.seed, purpose="choosing C"
+        )
         machine = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
         grid = {"svc__C": list(_C_GRID)}
         return GridSearchCV(machine, grid, scoring="f1_macro", cv=PredefinedSplit(folds), n_jobs=-1)

@@ -64,7 +64,7 @@ def fit_flat(
     c_grid : tuple of float, optional
         Instead of the recipe's.
     """
-    folds = splits.kfold(labels, recipe.head.folds, groups=groups, seed=recipe.seed)
+    folds = splits.kfold(labels, recipe.head.folds, groups=groups, seed=recipe.seed, purpose="calibrating")
     examples = _examples(labels, recipe)
     with one_fit_a_core() as pool:
         chosen = choose_logistic(features, examples, n_classes, folds, c_grid or recipe.head.c_grid, pool)
