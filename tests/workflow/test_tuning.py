@@ -201,6 +201,44 @@ def test_what_falls_behind_is_ended_early_and_what_diverges_is_set_aside(
     assert found["best"]["number"] == 0
 
 
+@pytest.mark.parametrize(
+    ("of_each", "settings", "said"),
+    [
+        (1, {}, "one specimen cannot be split into folds"),
+        (2, {"split.fractions": [0.5, 0.25, 0.25]}, "leaves one class to learn from"),
+    ],
+)
+def test_data_that_no_fold_can_be_made_of_end_the_search_at_once_and_leave_no_study(
+    tmp_path: Path, of_each: int, settings: dict[str, Any], said: str
+) -> None:
+    """So few specimens that no setting helps: the hint is about the data, not about trials."""
+    table = write_table(tmp_path, specimens=of_each, kinds=("blobs", "checks"))
+    place, recipe = tmp_path / "study", load(None, {**SMALL, "head.folds": 2, **settings})
+    columns = {"image": "picture", "label": "structure", "group": "piece"}
+    with pytest.raises(InputError, match=said) as caught:
+        tune(table, place, recipe, trials=3, report=False, **columns)
+    assert "trials" not in f"{caught.value.message}{caught.value.hint}"
+    assert not (place / tuning.STUDY_FILE).exists()
+    assert not (place / "state").exists()
+
+
+def test_a_first_setting_that_cannot_be_trained_is_set_aside_where_the_recipe_can(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[str] = []
+
+    def pretend(self: Any, recipe: Any, train: Any, validation: Any, name: str, on_epoch: Any) -> None:
+        taught.append(name)
+        if name == "trial-0":
+            raise InputError("the training loss is no longer a number")
+        on_epoch({"epoch": 0, "val_macro_f1": 0.5})
+
+    monkeypatch.setattr(tuning.FinetuneTrainer, "train_network", pretend)
+    found = tune(corpus, tmp_path / "study", load(None, TINY), trials=3, epochs=1, report=False)
+    assert [trial["state"] for trial in found["trials"]] == ["fail", "complete", "complete"]
+    assert taught == ["trial-0", "recipe", "trial-1", "trial-2"]
+
+
 def test_every_dimension_of_the_published_space_reaches_the_recipe() -> None:
     base = load("fracture-vit")
     space = search_space(base)

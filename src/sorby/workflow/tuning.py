@@ -187,7 +187,8 @@ def tune(
     Raises
     ------
     InputError
-        The folder holds a study and *resume* is not set, or one of other data or settings; or every trial failed.
+        The folder holds a study and *resume* is not set, or one of other data or settings; every trial failed; or
+        the first one failed and the recipe as it stands fails too: then it is the data, and no study is left.
     MissingPartError
         Optuna is not installed.
     """
@@ -200,8 +201,9 @@ def tune(
     ready = prepare(data, searched, out / "state", device, Columns(label, group, image))
     objective, inner = _objective(ready, searched, device, out / "state")
     identity = _identity(ready, searched, space)
-    stored = _stored(optuna, out, identity)
-    study = _in_memory(optuna, searched, stored.get_trials(deepcopy=False))
+    # A new study is begun with its first finished trial, so that data nothing can be taught on leave none behind.
+    stored = _stored(optuna, out, identity) if (out / STUDY_FILE).exists() else None
+    study = _in_memory(optuna, searched, [] if stored is None else stored.get_trials(deepcopy=False))
     with noting(ready.plan.warnings), bar("trials", trials) as advance:
         advance(len(study.trials))
         while len(study.trials) < trials:
@@ -209,6 +211,9 @@ def tune(
                 ready.plan.warnings.append(f"stopped after {timeout_h:g} h with {len(study.trials)} of {trials} trials")
                 break
             _one_trial(optuna, study, objective, searched, space, out / "state")
+            if len(study.trials) == 1 and study.trials[0].state == optuna.trial.TrialState.FAIL:
+                _refuse_untrainable(objective, searched, out / "state")
+            stored = stored or _stored(optuna, out, identity)
             stored.add_trial(study.trials[-1])
             advance(1)
     result = _result(optuna, study, base, searched, space, ready, inner, out)
@@ -316,6 +321,22 @@ def _one_trial(
     trial.set_user_attr("seconds", round(time.perf_counter() - began, 2))
     study.tell(trial, value, state=done)
     shutil.rmtree(state / name, ignore_errors=True)
+
+
+def _refuse_untrainable(objective: Objective, recipe: Recipe, state: Path) -> None:
+    """Train the recipe as it stands: what fails without a single setting changed is not worth a search.
+
+    Raises
+    ------
+    InputError
+        Of that training.
+    """
+    try:
+        objective(recipe, "recipe", lambda step, value: None)
+    except InputError:
+        shutil.rmtree(state, ignore_errors=True)
+        raise
+    shutil.rmtree(state / "recipe", ignore_errors=True)
 
 
 def _suggest(trial: Any, name: str, dimension: Dimension) -> Any:
