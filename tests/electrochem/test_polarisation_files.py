@@ -123,6 +123,10 @@ def test_a_missing_first_cell_does_not_shift_its_row(tmp_path):
     lines += [f"{second}\t{volt}\t1e-5" for second, volt in enumerate((0.1, 0.2, 0.3))]
     file.write_text("\n".join([*lines, "\t0.4\t1e-5"]))
     np.testing.assert_allclose(read_polarisation(file, sign=ANODIC).potential_v, [0.1, 0.2, 0.3, 0.4])
+    file.write_text("\n".join([*lines, "0.4\t1e-5"]))  # nobody can tell which cell is gone
+    curve = read_polarisation(file, sign=ANODIC)
+    np.testing.assert_allclose(curve.potential_v, [0.1, 0.2, 0.3])
+    assert any("left out" in note for note in curve.notes)
 
 
 def test_silence_about_units_is_an_error_without_a_fallback(tmp_path):

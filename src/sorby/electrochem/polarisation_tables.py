@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,7 +142,7 @@ def read_numbers(lines: list[str], n_columns: int, columns: tuple[int, int] | No
     Returns
     -------
     NumberTable
-        NaN in cells that are no numbers.
+        Rows with fewer cells than most are left out and counted. NaN in cells that are no numbers.
 
     Raises
     ------
@@ -150,9 +151,12 @@ def read_numbers(lines: list[str], n_columns: int, columns: tuple[int, int] | No
     """
     wanted = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "%", "//", "!"))]
     separator, decimal_comma = guess_separator(wanted)
+    table = [split_line(line, separator) for line in wanted]
+    # A shorter row than most has lost a cell somewhere, and nobody knows which.
+    usual = Counter(map(len, table)).most_common(1)[0][0] if table else 0
     rows, skipped = [], 0
-    for line in wanted:
-        cells = [_cell(cell, decimal_comma) for cell in split_line(line, separator)]
+    for texts in table:
+        cells = [_cell(cell, decimal_comma) for cell in texts] if len(texts) >= usual else []
         needed = range(n_columns) if columns is None else columns
         if len(cells) < max(n_columns, max(needed) + 1) or not all(np.isfinite(cells[index]) for index in needed):
             skipped += 1
