@@ -151,6 +151,24 @@ def test_many_images_of_few_specimens_do_not_assure_a_level():
     assert attainability(0.1, labels, 1, groups=np.arange(100)).message == ""
 
 
+@pytest.mark.parametrize("unit", ["images", "specimens"])
+@pytest.mark.parametrize("folded", [False, True])
+def test_the_promise_and_what_is_wanting_speak_of_what_was_calibrated(rng, folded, unit):
+    p, labels = specimens(rng, 90)
+    folds = np.arange(90) % 3 if folded else None
+    found = fit_conformal(p, labels, 0.1, folds=folds, unit=unit)
+    other = {"images": "specimens", "specimens": "images"}[unit]
+    assert f"over all {unit}" in found.guarantee
+    assert f"exchangeable {unit}" in found.guarantee
+    short = fit_conformal(p[:6], labels[:6], 0.1, folds=folds[:6] if folded else None, unit=unit).attainability.message
+    assert f"needs 9 calibration {unit}" in short
+    assert other not in f"{found.guarantee}{short}"
+    again = conformal_from_arrays(found.as_arrays())
+    assert again.guarantee == found.guarantee
+    without = {key: value for key, value in found.as_arrays().items() if key != "unit"}
+    assert "over all images" in conformal_from_arrays(without).guarantee, "what older bundles hold is of images"
+
+
 @pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("folded", [False, True])
 def test_stored_sets_decide_the_same(rng, conditional, folded):

@@ -55,6 +55,8 @@ def test_the_truth_is_in_the_sets_of_all_looks_as_often_as_promised(spending: st
     for seed in range(20):
         taught, labels = _series(200, seed)
         rule = fit_stopping(taught, labels, 0.1, spending=spending)  # type: ignore[arg-type]
+        assert "exchangeable specimens" in rule.guarantee
+        assert "images" not in rule.guarantee
         fresh, truth = _series(500, 1000 + seed)
         sets = rule.sets(fresh)
         covered.append(np.take_along_axis(sets, truth[:, None, None], axis=2)[:, :, 0].all(axis=1).mean())

@@ -145,7 +145,9 @@ def attainability(
     return from_counts(alpha, codes.size, n_specimens, counts if class_conditional else None)
 
 
-def from_counts(alpha: float, n: int, n_specimens: int, class_counts: npt.ArrayLike | None = None) -> Attainability:
+def from_counts(
+    alpha: float, n: int, n_specimens: int, class_counts: npt.ArrayLike | None = None, unit: str = "images"
+) -> Attainability:
     """Say whether counts of calibration images can keep level *alpha*.
 
     Parameters
@@ -154,6 +156,8 @@ def from_counts(alpha: float, n: int, n_specimens: int, class_counts: npt.ArrayL
     n, n_specimens : int
     class_counts : array_like of int, shape (C,), optional
         Images of each class, where the level is to hold within each.
+    unit : str
+        What was counted, in the plural.
 
     Returns
     -------
@@ -169,11 +173,11 @@ def from_counts(alpha: float, n: int, n_specimens: int, class_counts: npt.ArrayL
     if short:
         listed = ", ".join(f"{c} ({counts[c]})" for c in short)
         remarks.append(
-            f"level {alpha:g} within each class needs {least} calibration images of each; "
+            f"level {alpha:g} within each class needs {least} calibration {unit} of each; "
             f"too few of class {listed}: such classes are in every set"
         )
     elif not enough:
-        remarks.append(f"level {alpha:g} needs {least} calibration images, {n} are there: every set is complete")
+        remarks.append(f"level {alpha:g} needs {least} calibration {unit}, {n} are there: every set is complete")
     if n_specimens < n and n_specimens < least:
-        remarks.append(f"the {n} images come from {n_specimens} specimens only: coverage is not assured")
+        remarks.append(f"the {n} {unit} come from {n_specimens} specimens only: coverage is not assured")
     return Attainability(alpha, n, n_specimens, least, enough, short, counts, "; ".join(remarks))

@@ -6,7 +6,8 @@ fold's held-out images are compared with what *that fold's* model says of the ne
 1 - 2 alpha, usually about 1 - alpha). Marginal, or within each class (Mondrian).
 
 The promise assumes exchangeable images. Images of one specimen are not; fold by specimen and
-measure coverage by specimen.
+measure coverage by specimen. Where specimens are calibrated, one probability each, the promise is about
+specimens, and says so (``unit``).
 
 References
 ----------
@@ -32,6 +33,9 @@ from sorby.evidence.intervals import specimen_index
 
 Method = Literal["lac", "aps"]
 METHODS: tuple[Method, ...] = ("lac", "aps")
+Unit = Literal["images", "specimens"]
+"""What is judged, one set each."""
+UNITS: tuple[Unit, ...] = ("images", "specimens")
 
 
 def conformal_scores(
@@ -84,6 +88,8 @@ class SplitConformal:
         Calibration images of each class.
     n_specimens : int
         Specimens among the calibration images.
+    unit : {"images", "specimens"}
+        What was calibrated; images in the lines above stands for it.
     """
 
     alpha: float
@@ -93,6 +99,7 @@ class SplitConformal:
     thresholds: FloatArray
     class_counts: IntArray
     n_specimens: int
+    unit: Unit = "images"
 
     @property
     def n(self) -> int:
@@ -107,14 +114,16 @@ class SplitConformal:
     @property
     def guarantee(self) -> str:
         """The promise in words."""
-        scope = "within each class" if self.class_conditional else "over all images"
-        return f"coverage of at least {self.guaranteed_coverage:.4g} {scope} (split conformal, exchangeable images)"
+        scope = "within each class" if self.class_conditional else f"over all {self.unit}"
+        return (
+            f"coverage of at least {self.guaranteed_coverage:.4g} {scope} (split conformal, exchangeable {self.unit})"
+        )
 
     @property
     def attainability(self) -> Attainability:
         """Whether the calibration images suffice for the level."""
         counts = self.class_counts if self.class_conditional else None
-        return from_counts(self.alpha, self.n, self.n_specimens, counts)
+        return from_counts(self.alpha, self.n, self.n_specimens, counts, self.unit)
 
     def sets(self, probabilities: npt.ArrayLike, u: npt.ArrayLike | None = None, seed: int = 0) -> BoolArray:
         """Return the set of each image.
@@ -153,7 +162,7 @@ class CrossConformal:
 
     Attributes
     ----------
-    alpha, method, class_conditional, randomised, class_counts, n_specimens
+    alpha, method, class_conditional, randomised, class_counts, n_specimens, unit
         As in `SplitConformal`.
     scores : ndarray, shape (n,)
         Calibration scores, fold by fold, within a fold class by class, each run rising. Marginal
@@ -170,6 +179,7 @@ class CrossConformal:
     runs: IntArray
     class_counts: IntArray
     n_specimens: int
+    unit: Unit = "images"
 
     @property
     def n(self) -> int:
@@ -199,18 +209,18 @@ class CrossConformal:
     @property
     def guarantee(self) -> str:
         """The promise in words."""
-        scope = "within each class" if self.class_conditional else "over all images"
+        scope = "within each class" if self.class_conditional else f"over all {self.unit}"
         return (
             f"coverage of at least 1 - 2 alpha = {1.0 - 2.0 * self.alpha:.4g} {scope}, "
             f"{self.guaranteed_coverage:.4g} with the finite-sample term; usually near "
-            f"{1.0 - self.alpha:.4g} (CV+, {self.n_folds} folds, exchangeable images)"
+            f"{1.0 - self.alpha:.4g} (CV+, {self.n_folds} folds, exchangeable {self.unit})"
         )
 
     @property
     def attainability(self) -> Attainability:
         """Whether the calibration images suffice for the level."""
         counts = self.class_counts if self.class_conditional else None
-        return from_counts(self.alpha, self.n, self.n_specimens, counts)
+        return from_counts(self.alpha, self.n, self.n_specimens, counts, self.unit)
 
     def sets(self, probabilities: npt.ArrayLike, u: npt.ArrayLike | None = None, seed: int = 0) -> BoolArray:
         """Return the set of each image.
@@ -263,6 +273,7 @@ def fit_conformal(
     groups: npt.ArrayLike | None = None,
     randomised: bool = False,
     seed: int = 0,
+    unit: Unit = "images",
 ) -> SplitConformal | CrossConformal:
     """Calibrate conformal sets.
 
@@ -285,6 +296,8 @@ def fit_conformal(
         Randomised APS; only with ``method="aps"``.
     seed : int
         Seed of the randomisation.
+    unit : {"images", "specimens"}
+        What a row is, for the promise in words.
 
     Returns
     -------
@@ -309,7 +322,7 @@ def fit_conformal(
     index, n_specimens = specimen_index(groups, codes.size)
     if folds is None:
         thresholds = _thresholds(own, codes, counts, alpha, class_conditional)
-        return SplitConformal(alpha, method, class_conditional, randomised, thresholds, counts, n_specimens)
+        return SplitConformal(alpha, method, class_conditional, randomised, thresholds, counts, n_specimens, unit)
     _, fold = np.unique(np.asarray(folds), return_inverse=True)
     if fold.shape != codes.shape:
         raise InputError(f"{codes.size} images but folds of shape {fold.shape}")
@@ -320,7 +333,7 @@ def fit_conformal(
     order = np.lexsort((own, run, fold))
     runs = np.bincount(fold * n_runs + run, minlength=(fold.max() + 1) * n_runs).reshape(-1, n_runs)
     return CrossConformal(
-        alpha, method, class_conditional, randomised, own[order], runs.astype(np.int64), counts, n_specimens
+        alpha, method, class_conditional, randomised, own[order], runs.astype(np.int64), counts, n_specimens, unit
     )
 
 
@@ -346,14 +359,17 @@ def conformal_from_arrays(arrays: Arrays) -> SplitConformal | CrossConformal:
         counts = np.asarray(arrays["class_counts"], dtype=np.int64)
         n_specimens = int(arrays["n_specimens"][0])
         method = METHODS[code]
+        unit = UNITS[int(arrays["unit"][0])] if "unit" in arrays else UNITS[0]
         if "thresholds" in arrays:
             thresholds = np.asarray(arrays["thresholds"], dtype=np.float64)
-            return SplitConformal(alpha, method, bool(conditional), bool(randomised), thresholds, counts, n_specimens)
+            return SplitConformal(
+                alpha, method, bool(conditional), bool(randomised), thresholds, counts, n_specimens, unit
+            )
         scores = np.asarray(arrays["scores"], dtype=np.float64)
         runs = np.asarray(arrays["runs"], dtype=np.int64)
     except (KeyError, IndexError, ValueError) as error:
         raise InputError(f"conformal parameters are incomplete or damaged: {error}") from error
-    return CrossConformal(alpha, method, bool(conditional), bool(randomised), scores, runs, counts, n_specimens)
+    return CrossConformal(alpha, method, bool(conditional), bool(randomised), scores, runs, counts, n_specimens, unit)
 
 
 def _thresholds(
@@ -395,7 +411,9 @@ def _fits(probabilities: FloatArray, ndim: int, n_classes: int) -> None:
 
 def _header(sets: SplitConformal | CrossConformal) -> Arrays:
     """Return what both kinds store; arrays of one entry, since some formats hold no scalars."""
-    return {
+    # Images go unsaid, so that what is written of them stays as it was before there were units.
+    unit = {} if sets.unit == "images" else {"unit": np.array([UNITS.index(sets.unit)], dtype=np.int64)}
+    return unit | {
         "alpha": np.array([sets.alpha]),
         "kind": np.array(
             [METHODS.index(sets.method), int(sets.class_conditional), int(sets.randomised)], dtype=np.int64

@@ -145,7 +145,7 @@ def fit_stopping(
     n_looks = p.shape[1]
     if spending == "joint":
         # The score 1 - p is largest where p is smallest: the strangest look of each class.
-        rule = fit_conformal(known.min(axis=1), codes, alpha, folds=folds)
+        rule = fit_conformal(known.min(axis=1), codes, alpha, folds=folds, unit="specimens")
         return StoppingRule((rule,) * n_looks, alpha, spending, (alpha,) * n_looks)
     if spending != "bonferroni":
         raise InputError(f"looks cannot share the level by {spending!r}", "choose joint or bonferroni")
@@ -153,7 +153,9 @@ def fit_stopping(
     if share.shape != (n_looks,) or not (share > 0).all():
         raise InputError(f"{n_looks} looks need as many positive weights")
     alphas = alpha * share / share.sum()
-    rules = tuple(fit_conformal(known[:, k], codes, float(a), folds=folds) for k, a in enumerate(alphas))
+    rules = tuple(
+        fit_conformal(known[:, k], codes, float(a), folds=folds, unit="specimens") for k, a in enumerate(alphas)
+    )
     return StoppingRule(rules, alpha, spending, tuple(float(a) for a in alphas))
 
 

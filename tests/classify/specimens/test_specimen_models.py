@@ -66,6 +66,18 @@ def test_every_method_learns_and_survives_a_bundle(method: str) -> None:
     assert (again.sets == found.sets).all()
 
 
+def test_the_promise_is_about_specimens_also_in_judges_that_do_not_say_so() -> None:
+    model = fit_specimens(_drawn(30, 1), 2, "mean-probability", folds=3)
+    arrays = model.as_arrays()
+    older = {key: value for key, value in arrays.items() if key != "conformal.unit"}
+    assert len(older) < len(arrays)
+    for stored in (arrays, older):
+        said = SpecimenModel.from_arrays(model.method, model.temperature, stored).conformal.guarantee
+        assert said == model.conformal.guarantee
+        assert "over all specimens" in said
+        assert "images" not in said
+
+
 def test_attention_weights_add_up_to_one_and_find_the_images_that_tell() -> None:
     bags = _drawn(60, 3, telling=0.0)  # one telling image of six
     model = fit_specimens(bags, 2, "attention", folds=3)

@@ -140,7 +140,7 @@ class SpecimenModel:
             scorer_from_arrays(method, part("scorer.")),
             tuple(scorer_from_arrays(method, part(f"fold.{k}.")) for k in folds),
             temperature,
-            conformal,
+            replace(conformal, unit="specimens"),  # judges of before there were units do not say it
             np.empty(0, np.intp),
             np.empty((0, 0)),
         )
@@ -226,7 +226,7 @@ def _calibrated(
     cross = np.empty((bags.n, n_classes))
     for k, without in enumerate(by_fold):
         cross[part == k] = without.scores(bags.take(part == k))
-    conformal = fit_conformal(softmax(cross), bags.labels, alpha, folds=part)
+    conformal = fit_conformal(softmax(cross), bags.labels, alpha, folds=part, unit="specimens")
     assert isinstance(conformal, CrossConformal)
     scarce = tuple(int(c) for c in np.unique(bags.labels) if len(np.unique(part[bags.labels == c])) < 2)
     return SpecimenModel(method, scorer, by_fold, fit_temperature(cross, bags.labels), conformal, part, cross, scarce)
