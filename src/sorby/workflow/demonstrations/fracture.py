@@ -82,6 +82,8 @@ def demo_fracture(
     write_fracture_corpus(out / "phantom", _ARCHIVE, seed=seed, size="small")
     say("reading names and reports, matching them")
     built = read_as_archive(out / "phantom", out / "corpus")
+    if built["quarantined"]:
+        say(f"{len(built['quarantined'])} reports not read, e.g. {built['quarantined'][0]['reason']}")
     matches = _matches(out)
     say("training on specimens, testing on others; teaching one verdict a specimen")
     trained = train(built["corpus"], out / "run", recipe, device=device)
@@ -230,6 +232,11 @@ def _before(
                 f"{built['rows']} pictures and {built['reports']} reports: {counts}. Unmatched ones are kept aside.",
                 f"Of {right['n']} pictures that take part, {100 * right['value']:.1f} % got the right label, as the"
                 " phantoms' truth says; a real archive has no such column.",
+                *(
+                    [f"Reports not read: {len(built['quarantined'])}, e.g. {built['quarantined'][0]['reason']}."]
+                    if built["quarantined"]
+                    else []
+                ),
                 f"Page of the match: {Path(built['report']).name} beside the corpus; what is doubtful stands in its"
                 " review table.",
             ],
