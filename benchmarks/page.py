@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import page_corrosion
 import page_fracture
 from page_tables import percent, table
 
@@ -443,6 +444,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "leave_one_out_coverage": _coverage,
     "pro_speed": _pro,
     **page_fracture.SECTIONS,
+    **page_corrosion.SECTIONS,
 }
 
 

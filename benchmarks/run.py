@@ -37,6 +37,7 @@ NAMES = (
     "hash_search",
     "vit_neu",
     "fracture_mirror",
+    "circuit_fit",
 )
 
 
