@@ -192,6 +192,16 @@ def test_a_classifier_is_no_judge(fractures: Fractures, tmp_path) -> None:
         )  # fmt: skip
 
 
+def test_the_rare_class_says_whose_probabilities_its_precision_holds_for(fractures: Fractures, capsys) -> None:
+    """Not those of the model that gives verdicts: it has seen every specimen that the threshold was chosen on."""
+    judge = SpecimenJudge.from_bundle(open_bundle(fractures.judge))
+    assert judge.rare["holds_for"].startswith("cross-fitted probabilities")
+    assert run(cli, ["specimens", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Show it with this confidence" in said
+    assert "Promise it" not in said
+
+
 def test_classes_that_the_classifier_does_not_know_cannot_be_rare(fractures: Fractures, tmp_path) -> None:
     with pytest.raises(InputError, match="'pore' is no class"):
         teach_specimens(fractures.bundle, fractures.labels, tmp_path / "j.sorby", Teaching(rare_class="pore"))

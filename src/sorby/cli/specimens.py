@@ -22,8 +22,8 @@ def _show(result: dict[str, Any]) -> str:
     rare = result["rare_class"]
     if rare and rare["attained"]:
         lines.append(
-            f"{rare['class']}: called from {rare['threshold']:.2f}, precision {rare['precision']['value']:.2f}, recall"
-            f" {rare['recall']['value']:.2f} instead of {rare['recall_without']['value']:.2f}"
+            f"{rare['class']}: called from {rare['threshold']:.2f}, cross-fitted precision"
+            f" {rare['precision']['value']:.2f}, recall {rare['recall']['value']:.2f} instead of {rare['recall_without']['value']:.2f}"
         )
     lines += [
         f"{code}: finds {found['sensitivity']['value']:.2f} of such pictures, spares"
@@ -45,7 +45,8 @@ def _show(result: dict[str, Any]) -> str:
 @click.option("--rare-precision", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.9,
               show_default=True, help="That precision.")  # fmt: skip
 @click.option("--rare-confidence", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="Promise it with this confidence; otherwise it only held on the calibration specimens.")  # fmt: skip
+              help="Show it with this confidence, for cross-fitted probabilities; the model that gives verdicts is"
+                   " taught on all specimens. Otherwise it only held on the calibration specimens.")  # fmt: skip
 @click.option("--expert-class", "expert_classes", multiple=True, metavar="CLASS",
               help="Refer verdicts of it from low magnification alone; may be repeated.")  # fmt: skip
 @click.option("--low-magnification", type=click.FloatRange(min=0, min_open=True), default=250.0, show_default=True,

@@ -3,7 +3,9 @@
 Missing a rare cause costs one expert's look; calling it wrongly starts a search in the furnace. The threshold is chosen
 on calibration specimens. Chosen as the loosest one that did well there it is optimistic; with *confidence* it is walked
 down from the strictest and stops at the first that is not shown to do well (fixed-sequence testing of exact binomial
-hypotheses), which keeps the chance of a worse precision below 1 - confidence.
+hypotheses), which keeps the chance of a worse precision below 1 - confidence. That holds for scores of the
+model (or of the fold models) that scored the calibration specimens; not for those of another one, taught on these
+specimens as well.
 """
 
 from __future__ import annotations

@@ -29,6 +29,12 @@ from sorby.workflow.opening import open_classifier
 IN_VIEW, RESIDUE = "origin_in_view", "contamination"
 """Columns that teach flags: whether a picture shows the origin; which share of it lies under residue."""
 
+HOLDS_FOR = (
+    "cross-fitted probabilities: each calibration specimen is scored by a model that has not seen it. Verdicts come"
+    " from the model taught on all specimens, whose probabilities are much like these, but for which nothing is proven"
+)
+"""What the precision of the rare class holds for."""
+
 _CLEAN, _DIRTY = 0.01, 0.05  # shares of the picture; what lies between teaches neither
 
 
@@ -47,7 +53,8 @@ class Teaching:
     rare_precision : float
         What is wanted of it.
     rare_confidence : float or None
-        Promise it with this confidence; None for what did well on the calibration specimens.
+        Have it shown with this confidence; None for what did well on the calibration specimens. Either holds for
+        cross-fitted probabilities, see `HOLDS_FOR`.
     expert_classes : tuple of str
         Classes whose verdict from low magnification alone goes to an expert.
     low_magnification : float
@@ -129,7 +136,7 @@ def teach_specimens(
         rare_class=chosen.rare_class or "",
         rare_threshold=0.0 if control is None else control.threshold,
     )
-    rare = {} if control is None else {"class": chosen.rare_class, **control.as_dict()}
+    rare = {} if control is None else {"class": chosen.rare_class, **control.as_dict(), "holds_for": HOLDS_FOR}
     judge = SpecimenJudge(model, classifier.classes, opened.sha256, rules, heads, rare)
     metrics = _cross_fitted(model, bags, len(classifier.classes), chosen.seed)
     training = TrainingData(fingerprint=corpus.fingerprint(), n=len(corpus), n_specimens=bags.n)
@@ -198,7 +205,10 @@ def _features(
 def _rare(
     model: SpecimenModel, bags: Bags, classes: tuple[str, ...], chosen: Teaching, warnings: list[str]
 ) -> PrecisionControl | None:
-    """Choose the rare class's threshold on cross-fitted probabilities of the specimens."""
+    """Choose the rare class's threshold on cross-fitted probabilities of the specimens.
+
+    The model that gives verdicts has seen them all, so its own probabilities of them show nothing.
+    """
     if chosen.rare_class is None:
         return None
     code = classes.index(chosen.rare_class)
