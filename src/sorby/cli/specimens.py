@@ -23,7 +23,8 @@ def _show(result: dict[str, Any]) -> str:
     if rare and rare["attained"]:
         lines.append(
             f"{rare['class']}: called from {rare['threshold']:.2f}, cross-fitted precision"
-            f" {rare['precision']['value']:.2f}, recall {rare['recall']['value']:.2f} instead of {rare['recall_without']['value']:.2f}"
+            f" {rare['precision']['value']:.2f}, recall {rare['recall']['value']:.2f} instead of"
+            f" {rare['recall_without']['value']:.2f}"
         )
     lines += [
         f"{code}: finds {found['sensitivity']['value']:.2f} of such pictures, spares"
