@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -200,6 +201,17 @@ def test_the_rare_class_says_whose_probabilities_its_precision_holds_for(fractur
     said = " ".join(capsys.readouterr().out.split())
     assert "Show it with this confidence" in said
     assert "Promise it" not in said
+
+
+@pytest.mark.parametrize("place", ["file/judge.sorby", "/proc/nowhere/judge.sorby"])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path, place: str) -> None:
+    """Neither bundle nor data are there: the place is the first that is said."""
+    (tmp_path / "file").write_text("in the way")
+    if place.startswith("/proc") and not Path("/proc").is_dir():
+        pytest.skip("no such file system here")
+    with pytest.raises(InputError, match="cannot write here") as caught:
+        teach_specimens(tmp_path / "none.sorby", tmp_path / "none.csv", tmp_path / place)
+    assert "--out" in caught.value.hint
 
 
 def test_classes_that_the_classifier_does_not_know_cannot_be_rare(fractures: Fractures, tmp_path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +35,28 @@ def refuse_finished(out: Path) -> None:
         raise InputError(f"{out}: holds a finished run", "choose another --out")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file", "choose another --out")
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError(f"{out}: cannot write here", "choose another --out")
+    refuse_unwritable(out)
+
+
+def refuse_unwritable(out: Path) -> None:
+    """Refuse a place where nothing can be written, before what is to be written is computed.
+
+    Parameters
+    ----------
+    out : Path
+        A folder, or a file that does not exist yet; missing folders above it count as to be made.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        # Permissions alone do not tell: some systems refuse a file whatever they say, to administrators too.
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise InputError(f"{out}: cannot write here ({error.strerror})", "choose another --out") from error
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from sorby.micrograph import read
 from sorby.progress import bar
 from sorby.workflow.data import open_data
 from sorby.workflow.opening import open_classifier
+from sorby.workflow.runs import refuse_unwritable
 
 IN_VIEW, RESIDUE = "origin_in_view", "contamination"
 """Columns that teach flags: whether a picture shows the origin; which share of it lies under residue."""
@@ -109,11 +110,13 @@ def teach_specimens(
     Raises
     ------
     InputError
-        No specimens, classes other than the classifier's, or a setting that does not fit.
+        *out* exists or cannot be written, no specimens, classes other than the classifier's, or a setting that does
+        not fit.
     """
     chosen, out = teaching or Teaching(), Path(out)
     if out.exists():
         raise InputError(f"{out}: exists", "choose another --out")
+    refuse_unwritable(out)
     classifier, opened = open_classifier(bundle, require_signed=require_signed)
     data_opened = open_data(data, label=label, group=group, image=image)
     warnings = list(data_opened.warnings)
