@@ -73,7 +73,8 @@ def read_recipe(
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "recipe"
         what = "no such field" if first["type"] == "extra_forbidden" else first["msg"]
-        raise InputError(f"{origin}: {where}: {what}", _allowed(model, first["loc"])) from error
+        hint = _missing if first["type"] == "missing" else _allowed
+        raise InputError(f"{origin}: {where}: {what}", hint(model, first["loc"])) from error
 
 
 def dump_recipe(recipe: BaseModel) -> str:
@@ -98,6 +99,26 @@ def _override(content: dict[str, Any], key: str, value: Any) -> None:
     content[field] = value
 
 
+def _missing(model: Any, location: tuple[int | str, ...]) -> str:
+    """Say which section or field is to be added, and what a section holds."""
+    *above, name = location
+    where = ".".join(str(part) for part in above)
+    fields = getattr(_annotation(model, location), "model_fields", None)
+    inside = f" in {where}" if where else ""
+    return f"add field {name}{inside}" if fields is None else f"add section {name}{inside}, fields: {', '.join(fields)}"
+
+
+def _annotation(model: Any, location: tuple[int | str, ...]) -> Any:
+    """Return the type of the field at *location*, of lists that of their items."""
+    for part in location:
+        if isinstance(part, int):
+            model = next(iter(get_args(model)), None)
+        else:
+            fields = getattr(model, "model_fields", None) or {}
+            model = fields[part].annotation if part in fields else None
+    return model
+
+
 def _allowed(model: Any, location: tuple[int | str, ...]) -> str:
     """Say what a field may hold, or which fields there are."""
     for part in location:
@@ -108,5 +129,7 @@ def _allowed(model: Any, location: tuple[int | str, ...]) -> str:
             near = difflib.get_close_matches(str(part), fields, n=1)
             return (f"did you mean {near[0]}? " if near else "") + f"fields: {', '.join(fields)}"
         model = fields[part].annotation
+    if fields := getattr(model, "model_fields", None):
+        return f"a section with fields: {', '.join(fields)}"
     choices = get_args(model) if get_origin(model) is Literal else ()
     return f"allowed: {', '.join(map(str, choices))}" if choices else "choose a value in that range"

@@ -112,6 +112,23 @@ def test_wrong_rules_are_refused_in_one_line_that_names_the_field(tmp_path, chan
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (lambda c: c.pop("report"), "add section report, fields: foan, serial"),
+        (lambda c: c.pop("foan"), "add section foan, fields: "),
+        (lambda c: c.pop("labels"), "add field labels"),
+        (lambda c: c["report"].pop("foan"), "add field foan in report"),
+        (lambda c: c["file_names"][1].pop("pattern"), "add field pattern in file_names.1"),
+        (lambda c: c.__setitem__("report", None), "a section with fields: foan, serial"),
+    ],
+)
+def test_what_is_missing_from_rules_is_named_by_the_hint(tmp_path, change, hint):
+    with pytest.raises(InputError) as caught:
+        load_rules(written(tmp_path, change))
+    assert caught.value.hint.startswith(hint)
+
+
 def test_an_absent_rules_file_says_where_one_comes_from(tmp_path):
     with pytest.raises(InputError, match="no such rules file") as caught:
         load_rules(tmp_path / "rules.yaml")

@@ -226,7 +226,10 @@ def load_rules(path: Path | str) -> ArchiveRules:
         return read_recipe(ArchiveRules, path.parent, path)
     except InputError as error:
         line = error.message.replace("Value error, ", "")
-        regular = any(word in line for word in ("regular expression", "named group", "repeat within", "pattern"))
+        told = any(word in line for word in ("Field required", "no such field"))
+        regular = not told and any(
+            word in line for word in ("regular expression", "named group", "repeat within", "pattern")
+        )
         raise InputError(
             line, "Python's regular expressions, groups as (?P<name>...)" if regular else error.hint
         ) from error
