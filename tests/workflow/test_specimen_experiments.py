@@ -227,6 +227,21 @@ def test_one_magnification_cannot_be_compared(corpus: Corpus, tmp_path) -> None:
         ask("magnification", corpus, tmp_path, least=1000)
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"image_s": -1.0}, "image_s=-1.0"),
+        ({"change_s": float("nan")}, "change_s=nan"),
+        ({"change_s": float("inf")}, "change_s=inf"),
+        ({"image_s": 0.0, "change_s": 0.0}, "both 0"),
+    ],
+)
+def test_microscope_times_that_cannot_be_are_refused_with_the_option(corpus: Corpus, tmp_path, options, named) -> None:
+    with pytest.raises(InputError, match=named) as caught:
+        ask("triage", corpus, tmp_path, **options)
+    assert f"{next(iter(options))}=" in caught.value.hint
+
+
 def test_an_option_that_an_experiment_does_not_have_is_refused_with_those_it_has(capsys, fractures: Fractures) -> None:
     code = run(cli, ["experiment", "triage", str(fractures.labels), "--option", "alfa=0.1"])
     assert code == 2

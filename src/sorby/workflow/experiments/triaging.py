@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -88,6 +89,13 @@ def _protocol(options: Mapping[str, Any], seed: int) -> Protocol:
         raise InputError(f"specimen method {options['method']!r} is unknown", f"choose one of {', '.join(METHODS)}")
     if not 0 < float(options["alpha"]) < 0.5:
         raise InputError(f"alpha {options['alpha']} cannot be", "give an error between 0 and .5")
+    for key in ("image_s", "change_s"):
+        if not 0 <= float(options[key]) < math.inf:
+            raise InputError(
+                f"option {key}={options[key]} of triage is no time", f"give seconds, as {key}={_OPTIONS[key]:g}"
+            )
+    if not float(options["image_s"]) + float(options["change_s"]) > 0:
+        raise InputError("options image_s and change_s of triage are both 0: no time can be saved", "image_s=90")
     return Protocol(
         alpha=float(options["alpha"]),
         spending=options["spending"],
