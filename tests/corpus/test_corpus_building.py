@@ -204,6 +204,22 @@ def test_the_fracture_studys_column_names_are_understood(tmp_path, draw):
     assert corpus.classes == ["crack", "pore"]
 
 
+def test_a_magnification_or_pixel_size_of_nothing_counts_as_unknown_and_is_said(tmp_path, draw):
+    for k in range(4):
+        draw(tmp_path / f"{k}.png")
+    table = write_table(
+        tmp_path / "data.csv",
+        "file,label,magnification,pixel_size_um\n0.png,a,0,0\n1.png,b,500x,0.5\n2.png,a,0x,1\n3.png,b,1e400,2\n",
+    )
+    built = build([table])
+    assert built.corpus.table["magnification"].fillna(-1).tolist() == [-1, 500, -1, -1]
+    assert built.corpus.table["pixel_size_um"].fillna(-1).tolist() == [-1, 0.5, 1, 2]
+    said = " ".join(built.warnings)
+    assert "2 values of magnification are 0, which none can be; they count as unknown" in said
+    assert "1 values of pixel_size_um are 0" in said
+    assert "1 values of magnification are no numbers, e.g. '1e400'" in said
+
+
 def test_a_missing_column_names_those_there_are_and_the_nearest(tmp_path, draw):
     draw(tmp_path / "0.png")
     table = write_table(tmp_path / "t.csv", "file,structure\n0.png,pearlite\n")

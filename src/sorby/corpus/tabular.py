@@ -166,15 +166,18 @@ def _separator(source: Path, encoding: str) -> str:
 
 
 def _numbers(values: pd.Series[Any], name: str, source: Path, warnings: list[str]) -> pd.Series[Any]:
-    """Read ``500``, ``500x``, ``x 1,000`` or ``1.5k`` as numbers; what is none of these is said."""
+    """Read ``500``, ``500x``, ``x 1,000`` or ``1.5k`` as numbers; what is none of these, or 0, is said and unknown."""
     text = values.astype("str").str.strip().str.lower().str.replace(",", "", regex=False)
     parts = text.str.extract(r"^[x×]?\s*(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*(k?)\s*[x×]?$")
     numbers = pd.to_numeric(parts[0], errors="coerce") * np.where(parts[1] == "k", 1000.0, 1.0)
+    numbers = numbers.where(np.isfinite(numbers))
     lost = values.notna() & numbers.isna()
     if lost.any():
         example = str(values[lost].iloc[0])
         warnings.append(f"{source}: {int(lost.sum())} values of {name} are no numbers, e.g. {example!r}")
-    return numbers
+    if (none := numbers == 0).any():
+        warnings.append(f"{source}: {int(none.sum())} values of {name} are 0, which none can be; they count as unknown")
+    return numbers.mask(none)
 
 
 @overload
