@@ -165,6 +165,22 @@ def test_a_load_needs_a_bar_and_a_deep_origin_sees_less_stress() -> None:
     assert deep == pytest.approx(320.0)
 
 
+@pytest.mark.parametrize(
+    ("loading", "option"),
+    [
+        (Loading(stress_mpa=math.inf), "--stress-mpa inf"),
+        (Loading(stress_mpa=math.nan), "--stress-mpa nan"),
+        (Loading(load_n=math.inf, bar_mm=(3, 4, 40, 20)), "--load-n inf"),
+        (Loading(load_n=640, bar_mm=(3, math.nan, 40, 20)), "--bar-mm nan"),
+        (Loading(load_n=640, bar_mm=(3, 4, 40, 20), depth_um=math.nan), "--depth-um nan"),
+        (Loading(stress_mpa=400, error=math.inf), "--stress-error-percent inf"),
+    ],
+)
+def test_a_loading_without_end_is_refused_by_its_option(loading: Loading, option: str) -> None:
+    with pytest.raises(InputError, match=f"{option} cannot be"):
+        loading.at_origin_mpa()
+
+
 def test_an_image_without_pixel_size_is_refused_and_a_folder_is_written(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     Image.fromarray(_surface(60.0, (255, 190))).save(file)

@@ -67,6 +67,15 @@ class Loading:
         InputError
             Both stress and load are given, a load without a bar, or the numbers cannot be.
         """
+        for option, value in (
+            ("--stress-mpa", self.stress_mpa),
+            ("--load-n", self.load_n),
+            *(("--bar-mm", length) for length in self.bar_mm or ()),
+            ("--depth-um", self.depth_um),
+            ("--stress-error-percent", 100.0 * self.error),
+        ):
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{option} {value:g} cannot be", "give a finite number")
         if self.stress_mpa is not None and self.load_n is not None:
             raise InputError("stress and load are both given", "leave one of --stress-mpa and --load-n out")
         if self.load_n is None:
