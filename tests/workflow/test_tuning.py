@@ -222,6 +222,20 @@ def test_data_that_no_fold_can_be_made_of_end_the_search_at_once_and_leave_no_st
     assert not (place / "state").exists()
 
 
+@pytest.mark.parametrize(
+    ("fractions", "hint"), [([0.64, 0.16, 0.2], "add specimens"), ([0.8, 0.0, 0.2], "--set split.fractions")]
+)
+def test_a_fine_tuning_without_validation_images_says_whether_specimens_or_the_split_are_wanting(
+    tmp_path: Path, fractions: list[float], hint: str
+) -> None:
+    table = write_table(tmp_path, specimens=1, kinds=("blobs", "checks"))
+    columns = {"image": "picture", "label": "structure", "group": "piece"}
+    with pytest.raises(InputError, match="needs a validation part") as caught:
+        tune(table, tmp_path / "study", load(None, {**TINY, "split.fractions": fractions}), report=False, **columns)
+    assert caught.value.hint.startswith(hint)
+    assert not list(tmp_path.glob("study/*"))
+
+
 def test_a_first_setting_that_cannot_be_trained_is_set_aside_where_the_recipe_can(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,10 +196,16 @@ def tune(
     optuna, out, base = _optuna(), Path(out), recipe or Recipe()
     if (out / STUDY_FILE).exists() and not resume:
         raise InputError(f"{out}: holds a study", "go on with it by --resume, or choose another --out")
+    if not resume:
+        shutil.rmtree(out / "state", ignore_errors=True)  # of a search that ended before its first trial did
     searched = _searched(base, epochs, patience)
     space = search_space(searched)
     ready = prepare(data, searched, out / "state", device, Columns(label, group, image))
-    objective, inner = _objective(ready, searched, device, out / "state")
+    try:
+        objective, inner = _objective(ready, searched, device, out / "state")
+    except InputError:
+        shutil.rmtree(out / "state", ignore_errors=True)
+        raise
     identity = _identity(ready, searched, space)
     # A new study is begun with its first finished trial, so that data nothing can be taught on leave none behind.
     stored = _stored(optuna, out, identity) if (out / STUDY_FILE).exists() else None
@@ -260,7 +266,12 @@ def _objective(ready: Ready, recipe: Recipe, device: Device, state: Path) -> tup
         seen = np.sort(np.concatenate([rows["train"], rows["val"]]))
         return CrossFitting(ready, recipe, seen, device, state), inner
     if not len(rows["val"]):
-        raise InputError("tuning needs a validation part", "--set split.fractions='[.7, .15, .15]'")
+        asked = recipe.split.fractions[1] > 0
+        few = f"too few specimens for one: {inner['train']} images are left to train, {inner['held_out']} to test"
+        raise InputError(
+            f"tuning needs a validation part{f', {few}' if asked else ''}",
+            "add specimens, or take a frozen recipe" if asked else "--set split.fractions='[.7, .15, .15]'",
+        )
     return Finetuning(ready.trainer, rows["train"], rows["val"]), inner
 
 
