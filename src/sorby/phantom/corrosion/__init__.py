@@ -14,6 +14,14 @@ from sorby.phantom.corrosion.course import (
     grade,
     grade_limits,
 )
+from sorby.phantom.corrosion.curves import (
+    ELECTRODES,
+    CorrosionCurves,
+    Electrode,
+    corrosion_curves,
+    curve_row,
+    write_curves,
+)
 from sorby.phantom.corrosion.imaging import SIZE, CorrosionView, render
 from sorby.phantom.corrosion.plate import CorrosionPlate, draw_plate, plate_window, render_plate, with_survey
 from sorby.phantom.corrosion.relief import FORMS
@@ -31,6 +39,7 @@ from sorby.phantom.corrosion.writing import label_row, specimen_row, truth_row, 
 __all__ = [
     "ACCELERATING_KV",
     "ALLOYS",
+    "ELECTRODES",
     "FORMS",
     "GRADE_BOUNDS",
     "KINETICS",
@@ -42,15 +51,19 @@ __all__ = [
     "TEMPERATURES_K",
     "Alloy",
     "Appearance",
+    "CorrosionCurves",
     "CorrosionPlate",
     "CorrosionSpecimen",
     "CorrosionView",
     "Course",
+    "Electrode",
     "FieldPlan",
     "Kinetics",
     "Microscope",
     "Unevenness",
+    "corrosion_curves",
     "corrosion_set",
+    "curve_row",
     "draw_plate",
     "grade",
     "grade_limits",
@@ -65,6 +78,7 @@ __all__ = [
     "with_fields",
     "with_sequence",
     "with_survey",
+    "write_curves",
     "write_plate",
     "write_views",
 ]

@@ -13,6 +13,7 @@ import pandas as pd
 from sorby.files import staged_directory, write_json
 from sorby.phantom.corrosion.bars import with_bar
 from sorby.phantom.corrosion.course import GRADE_BOUNDS, grade
+from sorby.phantom.corrosion.curves import write_curves
 from sorby.phantom.corrosion.imaging import SIZE, CorrosionView, render
 from sorby.phantom.corrosion.plate import CorrosionPlate
 from sorby.phantom.corrosion.relief import FORMS
@@ -120,8 +121,9 @@ def write_views(
     """Take all planned pictures of some coupons and write them with their truth.
 
     The folder gets ``images/``, ``masks/`` (uint8 PNG of the same names, 255 where attacked), ``forms/`` (uint8 PNG,
-    numbered as ``forms.json`` says), ``labels.csv`` (the returned table), ``truth.csv`` (one row an image as well)
-    and ``specimens.csv``. It is complete or absent.
+    numbered as ``forms.json`` says), ``labels.csv`` (the returned table), ``truth.csv`` (one row an image as well),
+    ``specimens.csv``, and of every coupon a polarisation sweep and an impedance spectrum in ``curves/``, their truth in
+    ``curves.csv`` (see :func:`write_curves`). It is complete or absent.
 
     Parameters
     ----------
@@ -169,6 +171,7 @@ def write_views(
         pd.DataFrame(truth).to_csv(folder / "truth.csv", index=False)
         pd.DataFrame([specimen_row(specimen) for specimen in specimens]).to_csv(folder / "specimens.csv", index=False)
         write_json(folder / "forms.json", FORMS)
+        write_curves(folder, specimens)
     table.attrs["root"] = str(out_dir)
     return table
 
