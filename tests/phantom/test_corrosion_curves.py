@@ -115,6 +115,13 @@ def test_impedance_analysis_finds_the_truth(tmp_path):
     assert sum(covered) > 55
 
 
+def test_without_a_circuit_the_right_one_is_chosen(tmp_path):
+    for truth in write_curves(tmp_path, _coupons(1, severity=2)).to_dict("records"):
+        found = analyse_impedance([tmp_path / truth["impedance"]])
+        assert found["circuit"] == truth["circuit"]
+        assert found["warnings"] == []
+
+
 def test_files_state_their_units_and_lie_beside_the_pictures(tmp_path):
     write_views(tmp_path / "set", corrosion_set(2, 1, images=1), size=(64, 64), jobs=1)
     table = pd.read_csv(tmp_path / "set" / "curves.csv")
