@@ -232,7 +232,7 @@ FLAWS = (
     " comes at 150 epochs in one place and at 200 in another.",
     "The gain of 4.7 points came from looking at misclassified images and adjusting: selection on the images the result"
     " is reported for. Here a test split is locked before the first look.",
-    "One curve for each alloy and temperature: no figure has a scatter, and three temperatures give an activation"
+    "One curve for each alloy and temperature: no figure has a scatter, and three currents give an activation"
     " energy whose interval is wider than the energy.",
 )
 """What must be known to read the published figures (F-2.1 to F-2.13)."""
