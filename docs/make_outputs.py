@@ -168,7 +168,10 @@ STEPS: dict[str, list[str]] = {
         "sorby specimens fracture-run/bundle.sorby fracture.parquet --rare-class material --expert-class material"
         " --out specimens.sorby",
     ],
-    "fracture-new": ["sorby phantom fracture --n 12 --size small --seed 7 --unknown 0.2 --out broken"],
+    "fracture-new": [
+        "sorby phantom fracture --n 12 --size small --seed 7 --unknown 0.2 --out broken",
+        "python sort.py broken incoming",
+    ],
     "fracture-inspect": [
         "sorby inspect fracture-run/bundle.sorby incoming --by-specimen folder --specimen-judge specimens.sorby"
         " --out fracture-verdicts",
@@ -247,9 +250,7 @@ def arrange_tiles(work: Path) -> None:
 
 
 def arrange_specimens(work: Path) -> None:
-    """Lay out new pictures as one folder a specimen, an archive without rules, spoilt rules and review table."""
-    for row in csv.DictReader((work / "broken" / "labels.csv").open(encoding="utf-8")):
-        copy(work / "broken" / row["path"], work / "incoming" / row["specimen"].replace("/", "-"))
+    """Lay out an archive without rules, spoilt rules and review table."""
     for picture in sorted((work / "broken" / "archive" / "images" / "plant-1").glob("*.tif"))[:3]:
         copy(picture, work / "my_pictures")
     for report in sorted((work / "broken" / "archive" / "reports").glob("*.pdf"))[:3]:

@@ -201,6 +201,16 @@ def test_one_origin_is_not_that_of_several_images(tmp_path: Path) -> None:
         measure_mirrors([tmp_path], pixel_size_um=0.5, origin=(255, 190))
 
 
+def test_images_are_of_one_specimen_only_where_that_is_said(tmp_path: Path) -> None:
+    for name, radius in (("a.png", 60.0), ("b.png", 48.0)):
+        Image.fromarray(_surface(radius, (255, 190))).save(tmp_path / name)
+    apart = measure_mirrors([tmp_path], pixel_size_um=0.5)
+    assert apart["specimen"] is None
+    together = measure_mirrors([tmp_path], pixel_size_um=0.5, one_specimen=True)
+    assert together["specimen"]["n_images"] == 2
+    assert together["specimen"]["radius_um"] in [entry["radius_um"] for entry in together["images"]]
+
+
 def test_the_overlay_shows_the_picture_enlarged_with_coloured_lines() -> None:
     picture = _surface(60.0, (255, 190))
     drawn = draw_mirror(picture, measure_mirror(picture, 1.0, origin=(255, 190)))

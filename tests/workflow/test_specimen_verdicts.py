@@ -13,17 +13,20 @@ from PIL import Image
 
 from fractures import RECIPE, Fractures
 from sorby.bundle import open_bundle
+from sorby.classify import Recipe
 from sorby.classify.flags import FLAGS
 from sorby.classify.recipe import load
 from sorby.classify.specimens.judge import SpecimenJudge
 from sorby.cli import cli
 from sorby.cli._frame import run
+from sorby.corpus import Corpus, build
 from sorby.errors import BundleError, InputError
 from sorby.micrograph import read
 from sorby.micrograph.info_bar import crop_info_bar, find_info_bar
 from sorby.workflow import train
 from sorby.workflow.inspection import inspect
 from sorby.workflow.opening import open_classifier
+from sorby.workflow.planning import make_plan
 from sorby.workflow.specimens.seeing import Seen, looked_at, magnification_in_name
 from sorby.workflow.specimens.teaching import Teaching, teach_specimens
 from sorby.workflow.specimens.verdicts import COLUMNS, Specimens
@@ -256,3 +259,13 @@ def test_flags_that_nobody_marked_are_not_taught_and_it_is_said(fractures: Fract
         specimen_judge=tmp_path / "bare.sorby", device="cpu",
     )  # fmt: skip
     assert "origin-not-in-view" not in out["reasons"]
+
+
+def test_a_corpus_without_specimens_names_the_column_that_may_hold_them(fractures: Fractures) -> None:
+    corpus = build([fractures.labels]).corpus
+    part = corpus.table["specimen"].astype(str)
+    renamed = Corpus(corpus.table.drop(columns="specimen").assign(part=part), corpus.root)
+    said = " ".join(make_plan(renamed, Recipe()).warnings)
+    assert "too good for new ones" in said
+    assert "part" in said.split("one of: ")[1]
+    assert not any("one of: " in line for line in make_plan(corpus, Recipe()).warnings)

@@ -60,7 +60,7 @@ def _show_membrane(result: dict[str, Any]) -> str:
 
 def _show_fracture(result: dict[str, Any]) -> str:
     matched, test = result["matched"], result["metrics"]["test"]
-    right = matched["labels_right"]
+    right, rare = matched["labels_right"], result["specimens"]["rare"]
     gap, low_high = result["metrics"]["inflation"]["accuracy"], test["ci95"]["accuracy"]
     ways = ", ".join(f"{matched[way]} {way}" for way in ("exact", "fuzzy", "tie", "unmatched"))
     lines = [
@@ -71,7 +71,8 @@ def _show_fracture(result: dict[str, Any]) -> str:
         f"cross-validated: {100 * gap['by_image']:.1f} % with folds by image, as published;"
         f" {100 * gap['by_specimen']:.1f} % with specimens whole",
         f"new specimens: {result['specimens']['hits']} of {result['specimens']['n']} verdicts right,"
-        f" {result['specimens']['referred']} referred",
+        f" {result['specimens']['referred']} referred; wrong and not referred: {result['specimens']['missed']};"
+        f" {rare['found']} of {rare['n']} {rare['label']} defects named so",
         *(_mirror_line(row) for row in result["mirrors"]),
         "",
         f"report    {result['report']}",

@@ -37,7 +37,7 @@ def _show(result: dict[str, Any]) -> str:
         origin = entry["origin"]
         lines += [
             f"{entry['image']} ({entry['pixel_size_um']:.4g} um/px, {entry['pixel_size_source']})",
-            f"  mirror   {entry['radius_um']:.4g} um ({low:.4g} to {high:.4g}), mist/hackle at"
+            f"  mirror   {entry['radius_um']:.4g} um (95 % interval {low:.4g} to {high:.4g}), mist/hackle at"
             f" {entry['mist_hackle_um']:.4g} um",
             f"  origin   {origin['x_px']:.0f},{origin['y_px']:.0f} px, {origin['source']}",
         ]
@@ -50,8 +50,10 @@ def _show(result: dict[str, Any]) -> str:
         lines += [f"  warning  {line}" for line in entry["warnings"]]
     specimen = result["specimen"]
     if specimen is not None:
+        low, high = specimen["ci95"]["radius_um"]
         lines.append(
-            f"specimen: mirror {specimen['radius_um']:.4g} um, by {specimen['image']} of {specimen['n_images']} images"
+            f"specimen: mirror {specimen['radius_um']:.4g} um (95 % interval {low:.4g} to {high:.4g}), by"
+            f" {specimen['image']}, the best view of {specimen['n_images']} images"
         )
     lines += [f"note     {line}" for line in (*result["warnings"], result["terms"])]
     return "\n".join([*lines, *([f"results  {result['out']}"] if result["out"] else [])])
@@ -70,6 +72,7 @@ def _show(result: dict[str, Any]) -> str:
               help="Depth of the origin below the tensile surface of the bar.")  # fmt: skip
 @click.option("--stress-error-percent", type=click.FloatRange(min=0), default=1.0, show_default=True,
               help="Standard error of the stress.")  # fmt: skip
+@click.option("--one-specimen", is_flag=True, help="The images show one specimen: the best view speaks for it.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="New folder for mirrors.csv and an overlay of every image."
 )
@@ -84,6 +87,7 @@ def mirror(
     bar_mm: str | None,
     depth_um: float,
     stress_error_percent: float,
+    one_specimen: bool,
     out: Path | None,
     seed: int,
 ) -> dict[str, Any]:
@@ -110,5 +114,6 @@ def mirror(
         pixel_size_um=pixel_size_um,
         origin=None if place is None else (place[0], place[1]),
         loading=loading,
+        one_specimen=one_specimen,
         seed=seed,
     )

@@ -152,7 +152,7 @@ def measure_mirror(
     boundary = fit_boundary(rays, radii_to_try(_TRIED[0] * side, _TRIED[1] * side), seed)
     source = "found" if origin is None else "given"
     spread = math.hypot(boundary.scatter, SYSTEMATIC[source])
-    _refuse(boundary)
+    _refuse(boundary, source)
     share = boundary.radius_px / side
     if share > _LARGEST or (origin is None and share > _FAIR[1]):
         raise ImageError("the mirror is not whole in view", "take a lower magnification, and give --origin")
@@ -173,9 +173,10 @@ def measure_mirror(
     )
 
 
-def _refuse(boundary: Boundary) -> None:
+def _refuse(boundary: Boundary, source: str) -> None:
     """Raise where what was fitted is no mirror's boundary."""
-    hint = "take a magnification at which the mirror's radius is a tenth to a fifth of the width, or give --origin"
+    fair = "take a magnification at which the mirror's radius is a tenth to a fifth of the width"
+    hint = f"{fair}, or give --origin" if source == "found" else f"{fair}, and look whether the origin is right"
     if boundary.at_end or boundary.amplitude < _LEAST_AMPLITUDE or boundary.fitting.sum() < _FEWEST_SECTORS:
         raise ImageError("no mirror with hackle around it is seen", hint)
     if boundary.stray > _MOST_STRAY:
@@ -191,5 +192,5 @@ def _warnings(boundary: Boundary, share: float, source: str) -> list[str]:
     if boundary.amplitude < _PLAIN_AMPLITUDE:
         said.append("the boundary is faint")
     if source == "found":
-        said.append("the origin was found, not given: check it in the overlay")
+        said.append("the origin was found, not given: check it in the overlay; where it is wrong, the interval is")
     return said

@@ -15,10 +15,14 @@ from sorby.backbone import Preprocessing
 from sorby.classify.heads import CRITERIA, LENGTH_COLUMNS, Targets, structure_of
 from sorby.classify.recipe import FinetuneSection, HeadSection, Recipe
 from sorby.corpus import Corpus
+from sorby.corpus.schema import COLUMNS
 from sorby.errors import InputError
 from sorby.micrograph import mean_size, mode_size
 
 Codes = npt.NDArray[np.intp]
+
+_NAMED = 3  # columns that are named as perhaps holding specimens
+_FEWEST, _MOST_EACH = 5, 50  # values of such a column, and images of one value
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,13 +267,32 @@ def _groups(corpus: Corpus, recipe: Recipe, decisions: list[str], warnings: list
     if wanted == "specimen" and groups is None:
         raise InputError("split.group=specimen, but the corpus names no specimens", "build it with --group COLUMN")
     if groups is None:
-        warnings.append("specimens are unknown: images of one specimen may stand on both sides of a split")
+        warnings.append(
+            "specimens are unknown: where several images show one, it stands on both sides of a split, and the figures"
+            f" are too good for new ones{_unused(corpus)}"
+        )
         return None
     if wanted == "none":
         warnings.append("split by image though specimens are known: scores are too good where specimens repeat")
         return None
     decisions.append(f"specimens kept whole: {len(np.unique(groups))} for {len(groups)} images")
     return groups
+
+
+def _unused(corpus: Corpus) -> str:
+    """Name columns of the corpus that might say which images belong together: names that repeat, the finest first."""
+    found: dict[str, int] = {}
+    for name in corpus.table.columns.difference([*COLUMNS, "label"]):
+        values = corpus.table[name].dropna()
+        numbers = pd.to_numeric(values, errors="coerce")
+        if numbers.notna().any() and not (numbers.dropna() % 1 == 0).all():
+            continue  # a measured quantity
+        if max(_FEWEST, len(values) / _MOST_EACH) <= values.nunique() <= len(values) / 2:
+            found[str(name)] = values.nunique()
+    if not found:
+        return ""
+    finest = sorted(found, key=lambda name: -found[name])[:_NAMED]
+    return f"; --group COLUMN names them, perhaps one of: {', '.join(finest)}"
 
 
 def _preprocessing(corpus: Corpus, recipe: Recipe, decisions: list[str]) -> Preprocessing:

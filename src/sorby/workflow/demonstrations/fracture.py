@@ -111,7 +111,7 @@ def demo_fracture(
         },
         "matched": {**built["matched"], **matches},
         "match_report": built["report"],
-        "specimens": {key: judged[key] for key in ("right", "hits", "n", "referred", "specimens")},
+        "specimens": {key: judged[key] for key in ("right", "hits", "missed", "rare", "n", "referred", "specimens")},
         "mirrors": mirrors["rows"],
         "warnings": paper["warnings"],
         "seconds": time.perf_counter() - started,
@@ -142,6 +142,12 @@ def _judged(out: Path, bundle: Path, judge: Path, seed: int, device: Device) -> 
         "rows": [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")],
         "right": proportion(right, len(rows)).as_dict(),
         "hits": right,
+        "missed": int(((rows["label"] != rows["truth"]) & (rows["referred"] == "false")).sum()),
+        "rare": {
+            "label": _CLASS,
+            "n": int((rows["truth"] == _CLASS).sum()),
+            "found": int(((rows["truth"] == _CLASS) & (rows["label"] == _CLASS)).sum()),
+        },
         "n": len(rows),
         "referred": found["by_specimen"]["referred"],
         "specimens": found["by_specimen"]["specimens"],
@@ -248,7 +254,8 @@ def _before(
                 f" {test['n']} pictures (95 % interval {100 * low:.1f} to {100 * high:.1f} %).",
                 f"The judge of specimens, cross-fitted: accuracy {100 * cross['value']:.1f} % of"
                 f" {taught['n_specimens']} specimens. Of {judged['n']} new ones {judged['hits']} got the right verdict,"
-                f" and {judged['referred']} are referred.",
+                f" and {judged['referred']} are referred. Wrong and not referred: {judged['missed']}. Of"
+                f" {judged['rare']['n']} that broke from a {_CLASS} defect, {judged['rare']['found']} were named so.",
             ],
             [verdicts],
         ),

@@ -103,6 +103,7 @@ def measure_mirrors(
     pixel_size_um: float | None = None,
     origin: tuple[float, float] | None = None,
     loading: Loading | None = None,
+    one_specimen: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Measure the mirror in every image.
@@ -119,6 +120,8 @@ def measure_mirrors(
         Of every image, x and y in pixels; found where absent.
     loading : Loading, optional
         Of the specimen; the same for every image.
+    one_specimen : bool
+        Whether the images show one specimen: the one whose view serves best then speaks for it.
     seed : int
 
     Returns
@@ -126,7 +129,7 @@ def measure_mirrors(
     dict
         ``images`` (``image``, ``pixel_size_um``, ``origin`` {``x_px``, ``y_px``, ``source``}, ``radius_um``, ``ci95``,
         ``mist_hackle_um``, ``directions`` [{``degrees``, ``radius_um``}], ``amplitude``, ``share``, ``stress_mpa``,
-        ``mirror_constant_mpa_sqrt_m``, ``warnings``), ``specimen`` (of several images the one whose view is best),
+        ``mirror_constant_mpa_sqrt_m``, ``warnings``), ``specimen`` (the best view of one specimen's images),
         ``terms``, ``quarantined``, ``warnings``, ``out``.
 
     Raises
@@ -158,7 +161,7 @@ def measure_mirrors(
             _write_table(folder, measured)
     return {
         "images": [each.as_dict() for each in measured],
-        "specimen": _specimen(measured),
+        "specimen": _specimen(measured) if one_specimen else None,
         "terms": TERMS,
         "quarantined": [entry.as_dict() for entry in quarantined],
         "warnings": [] if stress is not None else ["no stress is known: no mirror constant"],
