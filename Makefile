@@ -24,7 +24,7 @@ demo: $(VENV)/core.stamp
 	$(BIN)/sorby demo steel --out demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow
