@@ -28,11 +28,18 @@ _WAIT_S = 0.1  # how often a waiting thread looks whether it should stop
 
 
 @dataclass(frozen=True, eq=False)
+class _Broken:
+    """The source failed: what it gave before is recorded first."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, eq=False)
 class _Feed:
-    """What the reader hands on: strips dropped since the last, then a strip or the end."""
+    """What the reader hands on: strips dropped since the last, then a strip, the end, or the source's failure."""
 
     dropped: tuple[Strip, ...]
-    next: Strip | EndOfRoll
+    next: Strip | EndOfRoll | _Broken
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +90,8 @@ class Pipeline:
         Raises
         ------
         Exception
-            Whatever the source or the detector raised; what was recorded until then is safe.
+            Whatever the source or the detector raised; what was recorded until then is safe. Strips that a failing
+            source had given are scored and recorded first, for it may not be able to give them again.
         """
         started = time.perf_counter()
         threads = [
@@ -134,11 +142,17 @@ class Pipeline:
 
     def _read(self, items: Iterable[Item], maker: StripMaker) -> None:
         dropped: list[Strip] = []
-        for item in items:
-            for strip in maker.feed(item):
-                self._hand_over(strip, dropped)
-            if self._stop.is_set():
-                raise _Stopped
+        try:
+            for item in items:
+                for strip in maker.feed(item):
+                    self._hand_over(strip, dropped)
+                if self._stop.is_set():
+                    raise _Stopped
+        except _Stopped:
+            raise
+        except BaseException as error:  # handed to the caller's thread, which raises it after what came before
+            self._put(self._to_score, _Feed(tuple(dropped), _Broken(error)))
+            return
         for last in maker.finish():
             if isinstance(last, Strip):
                 self._hand_over(last, dropped)
@@ -180,7 +194,7 @@ class Pipeline:
                         job.slot = free.popleft()
                         self._scorer.start(job.slot, job.pixels(self._scorer))
                         under_way.append(job)
-                if isinstance(feed.next, EndOfRoll):
+                if isinstance(feed.next, (EndOfRoll, _Broken)):
                     while under_way:
                         self._finish(under_way, free)
                     self._pass_on(strips)
@@ -232,6 +246,8 @@ class Pipeline:
                 if progress:
                     progress(strip.core_rows)
             last = scored.feed.next
+            if isinstance(last, _Broken):
+                raise last.error
             if isinstance(last, EndOfRoll):
                 self._recorder.end(last)
                 return

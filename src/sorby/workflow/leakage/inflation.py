@@ -243,7 +243,9 @@ def inflation_of(
         features, plan.names, plan.labels, specimens, balance=recipe.balance, folds=folds, seed=recipe.seed
     )
     found = measure_inflation(plan.names, plan.labels, specimens, predict, folds=folds, seed=recipe.seed)
-    return None if found is None else {**found.as_dict(), "model": f"{MODEL} of {network}"}
+    return (
+        None if found is None else {**found.as_dict(), "model": MODEL.replace("features,", f"features of {network},")}
+    )
 
 
 def packaged_features(plan: Plan, device: Device = "auto") -> Features:
