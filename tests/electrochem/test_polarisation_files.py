@@ -50,6 +50,16 @@ def test_an_aborted_gamry_file_says_so(tmp_path):
     assert any("aborted" in note for note in read_polarisation(file).notes)
 
 
+@pytest.mark.parametrize("lines", range(4, 9))
+def test_a_gamry_file_cut_off_above_its_currents_says_so(tmp_path, lines):
+    file = tmp_path / "curve.DTA"
+    whole = GAMRY.format(convention=1, aborted="EXPERIMENTABORTED\tTOGGLE\tT\tExperiment Aborted\n")
+    file.write_text("".join(whole.splitlines(keepends=True)[:lines]))
+    with pytest.raises(InputError) as caught:
+        read_polarisation(file)
+    assert caught.value.hint
+
+
 def test_a_gamry_impedance_file_is_sent_elsewhere(tmp_path):
     file = tmp_path / "eis.DTA"
     file.write_text("EXPLAIN\nTAG\tEISPOT\nZCURVE\tTABLE\n")
@@ -89,6 +99,31 @@ def test_versastudio(tmp_path):
     curve = read_polarisation(file, sign=ANODIC)
     _agrees(curve)
     assert (curve.columns, curve.area_mm2) == (("E(V)", "I(A)"), 50.0)
+
+
+def test_corrware_sets_titles_apart_by_two_tabs_and_numbers_by_one(tmp_path):
+    head = "CORRW ASCII\n  CorrWare for Windows\n      Surface Area:           0.5\nE(V)\t\ti(A/cm^2)\t\tT(s)\n"
+    file = tmp_path / "curve.cor"
+    file.write_text(head + "End Comments\n" + _rows("{v:.5E}\t{a:.8E}\t{k}.0\n"))
+    curve = read_polarisation(file, sign=ANODIC)
+    _agrees(curve)
+    assert (curve.format, curve.per_area, curve.area_mm2) == ("CorrWare", True, 50.0)
+    file.write_text(head)
+    with pytest.raises(InputError, match="ends within its comments"):
+        read_polarisation(file, sign=ANODIC)
+
+
+def test_doubled_tabs_between_titles_do_not_shift_columns(tmp_path):
+    file = tmp_path / "doubled.txt"
+    file.write_text("E (V)\t\tI (A)\t\tt (s)\n" + _rows("{v:.6f}\t{a:.8E}\t{k}\n"))
+    _agrees(read_polarisation(file, sign=ANODIC))
+
+
+def test_powersuite_and_parstat_tables_are_read_by_their_titles(tmp_path):
+    for names in ("Potential (V)\tCurrent (A)\tElapsed Time (s)", "Vf (V vs. Ref.)\tIm (A)\tT (s)"):
+        file = tmp_path / "export.txt"
+        file.write_text(names + "\r\r\n" + _rows("{v:.6f}\t{a:.8E}\t{k}\r\r\n"))
+        _agrees(read_polarisation(file, sign=ANODIC))
 
 
 def test_measured_potentials_are_taken_before_applied_ones(tmp_path):
@@ -167,6 +202,9 @@ def test_current_densities_need_no_area(tmp_path):
         ("-0.5\n-0.4\n", "no table"),
         ("Potential (V)\tlog(i/A)\n-0.5\t-5\n-0.4\t-6\n", "lost its sign"),
         ("-0,5,1,2\n-0,4,1,3\n", "commas separate both"),
+        ("E (V),i (A)\n-0,5,1,2e-5\n-0,4,1,3e-5\n", "commas separate both"),
+        ("t (s),E (V),i (A)\n0,-0,5,1,2e-5\n1,-0,4,1,3e-5\n", "commas separate both"),
+        ("E (V)\ti (A)\n-0,5\t1.2e-5\n-0,4\t1.3e-5\n", "side by side"),
         ("Frequency\tZre\tZimg\n0.1\t42\t-4\n0.2\t40\t-4\n", "no column of potential"),
         ("1 2 3 4 5\n1 2 3 4 5\n", "without names"),
     ],
@@ -197,6 +235,8 @@ def test_a_binary_file_is_refused(tmp_path):
         ("E vs SCE (mV)", ("mV", "")),
         ("<I>/mA", ("mA", "")),
         ("j (A/m2)", ("A", "m2")),
+        ("E(Volts)", ("V", "")),
+        ("I(Amps)", ("A", "")),
         ("Current", ("", "")),
     ],
 )

@@ -6,6 +6,7 @@
 | ``EC-Lab ASCII FILE`` (BioLogic mpt) | ``Ewe/V``, ``<I>/mA`` | anodic positive, always |
 | a date, then ``Instrument Model:  CHI...`` (CH Instruments) | ``Potential/V, Current/A`` | not stated |
 | ``<Application>`` and ``Name=VersaStudio`` (par) | ``Definition=`` of the segments | not stated |
+| ``CORRW ASCII`` (CorrWare, CorrTest) | titles above ``End Comments`` | not stated |
 | a line of column names (Parstat, PowerSuite, Autolab, spreadsheets) | by name, unit in the name | not stated |
 | nothing but numbers | first potential, second current | not stated |
 
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sorby.electrochem.number_text import number, read_text, split_cells
 from sorby.electrochem.polarisation_curve import PolarisationCurve, Stated
 from sorby.electrochem.polarisation_tables import (
     AMPERES,
@@ -27,16 +29,14 @@ from sorby.electrochem.polarisation_tables import (
     VOLTS,
     Column,
     find_columns,
-    guess_separator,
     read_numbers,
-    split_line,
+    usual_separator,
 )
 from sorby.errors import InputError
 
 #: What a file of nothing but numbers is recognised as.
 BARE = "columns without names"
 SIGNS = ("anodic-positive", "cathodic-positive")
-_LARGEST_FILE = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class _Found:
     lines: list[str]
     potential: Column
     current: Column
+    n_titles: int
     sign: Stated | None = None
     area_mm2: float | None = None
     equivalent_weight: float | None = None
@@ -54,34 +55,12 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file", "check the path")
-    if path.stat().st_size > _LARGEST_FILE:
-        raise InputError(f"{path}: larger than {_LARGEST_FILE >> 20} MB", "is this a polarisation curve?")
-    data = path.read_bytes()
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings: tuple[str, ...] = ("utf-16",)
-    else:
-        if b"\x00" in data[:4096]:
-            raise InputError(f"{path}: a binary file", "export the curve as text from the instrument's program")
-        encodings = ("utf-8-sig", "cp1252", "latin-1")
-    for encoding in encodings:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise InputError(f"{path}: text in an unknown encoding", "save it as UTF-8")
-
-
 def _gamry_value(lines: list[str], key: str) -> float | None:
     for line in lines:
         cells = line.split("\t")
         if cells[0].strip() == key and len(cells) > 2:
-            try:
-                return float(cells[2].replace(",", "."))
-            except ValueError:
-                return None
+            value = number(cells[2])
+            return value if np.isfinite(value) else None
     return None
 
 
@@ -97,6 +76,8 @@ def _gamry(lines: list[str]) -> _Found | None:
     names: list[str] = []
     units: list[str] = []
     for start in starts:
+        if start + 2 >= len(lines):
+            raise InputError("a Gamry file that ends above its currents", "the measurement did not start")
         names = [name.strip() for name in lines[start + 1].split("\t")]
         units = [unit.strip() for unit in lines[start + 2].split("\t")]
         for line in lines[start + 3 :]:
@@ -110,6 +91,8 @@ def _gamry(lines: list[str]) -> _Found | None:
         ampere = names.index("Im")
     except (StopIteration, ValueError):
         raise InputError("the Gamry table has no columns Vf and Im", "export the whole curve") from None
+    if max(volt, ampere) >= len(units):
+        raise InputError("a Gamry file that ends within the units of its table", "the measurement did not start")
     convention = _gamry_value(lines, "CONVENTION")
     area = _gamry_value(lines, "AREA")
     aborted = any(line.startswith("EXPERIMENTABORTED") and "\tT" in line for line in lines)
@@ -118,6 +101,7 @@ def _gamry(lines: list[str]) -> _Found | None:
         rows,
         Column(volt, names[volt], units[volt].split()[0] if units[volt].strip() else "", ""),
         Column(ampere, names[ampere], units[ampere], ""),
+        len(names),
         Stated(SIGNS[0], "file") if convention == 1 else None,
         100 * area if area else None,
         _gamry_value(lines, "EQUIV"),
@@ -133,13 +117,16 @@ def _biologic(lines: list[str]) -> _Found | None:
     count = int(found.group(1)) if found else 0
     if not 1 < count <= len(lines):
         raise InputError("an EC-Lab file that does not say how long its header is", "export it again as text (mpt)")
-    potential, current = find_columns(split_line(lines[count - 1], "\t"))
+    names = split_cells(lines[count - 1], "\t")
+    potential, current = find_columns(names)
     area = next(
         (re.search(r"surface area\s*:\s*([\d.,]+)\s*cm", line) for line in lines[:count] if "area" in line), None
     )
-    square = float(area.group(1).replace(",", ".")) * 100 if area else None
+    square = number(area.group(1)) * 100 if area else None
     # EC-Lab: "oxidation currents are positive", whatever the settings.
-    return _Found("BioLogic mpt", lines[count:], potential, current, Stated(SIGNS[0], "format"), area_mm2=square)
+    return _Found(
+        "BioLogic mpt", lines[count:], potential, current, len(names), Stated(SIGNS[0], "format"), area_mm2=square
+    )
 
 
 def _versastudio(lines: list[str]) -> _Found | None:
@@ -148,7 +135,7 @@ def _versastudio(lines: list[str]) -> _Found | None:
     starts = [k for k, line in enumerate(lines) if line.startswith("Definition=")]
     if not starts:
         raise InputError("a VersaStudio file without segments", "was the measurement started?")
-    names = split_line(lines[starts[0]].removeprefix("Definition="), ",")
+    names = split_cells(lines[starts[0]].removeprefix("Definition="), ",")
     potential, current = find_columns(names)
     rows: list[str] = []
     for start in starts:
@@ -158,7 +145,9 @@ def _versastudio(lines: list[str]) -> _Found | None:
             rows.append(line)
     area = next((re.match(r"Working Electrode Area \(cm2\)=([\d.eE+-]+)", line) for line in lines
                  if line.startswith("Working Electrode Area (cm2)=")), None)  # fmt: skip
-    return _Found("VersaStudio", rows, potential, current, area_mm2=100 * float(area.group(1)) if area else None)
+    return _Found(
+        "VersaStudio", rows, potential, current, len(names), area_mm2=100 * float(area.group(1)) if area else None
+    )
 
 
 def _chi(lines: list[str]) -> _Found | None:
@@ -166,10 +155,24 @@ def _chi(lines: list[str]) -> _Found | None:
         return None
     for k, line in enumerate(lines):
         if re.match(r"\s*Potential/", line):
-            potential, current = find_columns(split_line(line, ","))
-            return _Found("CH Instruments", lines[k + 1 :], potential, current)
+            names = split_cells(line, ",")
+            return _Found("CH Instruments", lines[k + 1 :], *find_columns(names), len(names))
     raise InputError(
         "a CH Instruments file without a column of potentials", "export the curve with potential and current"
+    )
+
+
+def _corrware(lines: list[str]) -> _Found | None:
+    if not lines or not lines[0].startswith("CORRW ASCII"):
+        return None
+    end = next((k for k, line in enumerate(lines) if line.strip() == "End Comments"), None)
+    if end is None:
+        raise InputError("a CorrWare file that ends within its comments", "was the measurement started?")
+    # Two tabs between titles, one between numbers.
+    names = [name for name in split_cells(lines[end - 1], "\t") if name]
+    area = next((number(line.split(":")[1]) for line in lines[:end] if line.strip().startswith("Surface Area:")), 0.0)
+    return _Found(
+        "CorrWare", lines[end + 1 :], *find_columns(names), len(names), area_mm2=100 * area if area > 0 else None
     )
 
 
@@ -192,38 +195,41 @@ def _named(lines: list[str]) -> _Found | None:
         if not prose or not any(_ROW.match(row) for row in following):
             continue
         for separator in ("\t", ";", ",", None):
-            names = split_line(bare, separator)
+            names = split_cells(bare, separator)
+            width = len(split_cells(following[0], separator))
+            if len(names) > width and "" in names:  # titles set apart by two tabs, numbers by one
+                names = [name for name in names if name]
             if len(names) < 2 or max(map(len, names)) > 60:
                 continue
             try:
                 potential, current = find_columns(names)
             except InputError as error:
                 # A comment may be followed by numbers too; names stand above as many columns and are no comment.
-                heads = separator and bare == line.strip() and len(split_line(following[0], separator)) == len(names)
+                heads = separator and bare == line.strip() and width == len(names)
                 if "lost its sign" in error.message or (heads and _ROW.match(following[0])):
                     raise
                 continue
             # Words with blanks between may be prose; names of columns are told by their units.
             if separator is None and not (potential.unit and current.unit):
                 continue
-            return _Found("columns with names", lines[k + 1 :], potential, current)
+            return _Found("columns with names", lines[k + 1 :], potential, current, len(names))
     return None
 
 
 def _bare(lines: list[str], columns: tuple[int, int] | None) -> _Found:
     lines = [line.strip() for line in lines]
     data = [line for line in lines if line and not line.startswith(("#", "%", "//", "!"))]
-    separator, _ = guess_separator(data)
-    count = min((len(split_line(line, separator)) for line in data if re.match(r"\s*[-+.\d]", line)), default=0)
+    separator = usual_separator(data)
+    count = min((len(split_cells(line, separator)) for line in data if re.match(r"\s*[-+.\d]", line)), default=0)
     if count < 2:
         raise InputError("no table of potential and current was found", "two columns of numbers are needed at least")
-    if columns is None and count > 3:
+    if columns is None and count > 3 and not (separator == "," and not any("." in line for line in data)):
         raise InputError(f"{count} columns without names", "give --columns POTENTIAL,CURRENT, counted from 1")
     first, second = columns or (1, 2)
     if first == second or not (1 <= first <= count and 1 <= second <= count):
         raise InputError(f"columns {first} and {second} of {count}", "--columns takes two different ones, from 1")
     potential, current = (Column(k - 1, f"column {k}", "", "") for k in (first, second))
-    return _Found(BARE, lines, potential, current)
+    return _Found(BARE, lines, potential, current, 3)
 
 
 def _decided(stated: str, chosen: str | None, fallback: str | None, known: dict[str, float], option: str) -> Stated:
@@ -290,10 +296,8 @@ def _curve(
     columns: tuple[int, int] | None,
     fallback: tuple[str, str, str],
 ) -> PolarisationCurve:
-    lines = _text(path).splitlines()
-    if not any(line.strip() for line in lines):
-        raise InputError("an empty file", "was the measurement saved?")
-    found = _gamry(lines) or _biologic(lines) or _versastudio(lines) or _chi(lines)
+    lines = read_text(path).splitlines()
+    found = _gamry(lines) or _biologic(lines) or _versastudio(lines) or _corrware(lines) or _chi(lines)
     # Who counts columns out means numbers, whatever stands above them.
     found = found or (_named(lines) if columns is None else None) or _bare(lines, columns)
     potential, current = found.potential, found.current
@@ -315,7 +319,7 @@ def _curve(
         )
     if polarity.value not in SIGNS:
         raise InputError(f"an unknown sign convention {polarity.value!r}", f"one of {', '.join(SIGNS)}")
-    table = read_numbers(found.lines, max(potential.index, current.index) + 1, (potential.index, current.index))
+    table = read_numbers(found.lines, (potential.index, current.index), found.n_titles)
     factor = AMPERES[unit] / (AREAS[area] if area else 1.0) * (1 if polarity.value == SIGNS[0] else -1)
     notes = list(found.notes)
     if in_file and amperes.source == "option" and amperes.value != in_file:

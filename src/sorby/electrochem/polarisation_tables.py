@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sorby.electrochem.number_text import ambiguous_commas, has_decimal_commas, number, separator_of, split_cells
 from sorby.errors import InputError
 from sorby.evidence._types import FloatArray
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
-_COMMA_NUMBER = re.compile(r"[-+]?\d+,\d*(?:[eE][-+]?\d+)?$")
 #: Potential units in volts, current units in amperes.
 VOLTS = {"V": 1.0, "mV": 1e-3}
 AMPERES = {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9}
@@ -20,18 +19,21 @@ AMPERES = {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9}
 AREAS = {"cm2": 1.0, "mm2": 0.01, "m2": 1e4}
 
 _UNIT = re.compile(
-    r"(?:[\[(/,\s]|^)\s*(?P<unit>mV|V|[munp\u00b5\u03bc]?A(?:mps?|mperes?)?)(?P<per>\s*(?:/|\s|\.|\u00b7)?\s*(?:c|m)?m\s*(?:\^|-|\u207b)*\s*[2\u00b2])?"
+    r"(?:[\[(/,\s]|^)\s*(?P<unit>m?V(?:olts?)?|[munp\u00b5\u03bc]?A(?:mps?|mperes?)?)(?P<per>\s*(?:/|\s|\.|\u00b7)?\s*(?:c|m)?m\s*(?:\^|-|\u207b)*\s*[2\u00b2])?"
     r"(?=[\])\s,;.]|$|\s*vs)"
 )
 _POTENTIAL = re.compile(
-    r"^\W*(?:e|u|vf|ewe|voltage|.*\bpotential\b.*|.*\bewe\b.*|[eu]\s*(?:vs|applied|[\[(/,]).*)(?:\W|$)",
+    r"^\W*(?:e|u|vf|vm|e_?we|pot|voltage|.*\b(?:working electrode|potential|ewe)\b.*"
+    r"|[eu]\s*(?:vs|applied|[\[(/,]).*)(?:\W|$)",
     re.IGNORECASE,
 )
 _CURRENT = re.compile(
-    r"^\W*(?:i|j|<i>|.*\bcurrent\b.*|<?[ij]>?\s*[\[(/,].*)(?:\W|$)",
+    r"^\W*(?:i|j|im|<i>|.*\bcurrent\b.*|<?[ij]>?\s*[\[(/,].*)(?:\W|$)",
     re.IGNORECASE,
 )
-_NOT = re.compile(r"range|status|reference|error|power|charge|time|noise|filter|sync|\breal\b|\bimag\b", re.IGNORECASE)
+_NOT = re.compile(
+    r"range|status|reference|error|power|charge|time|noise|filter|sync|\breal\b|\bimag\b|\bz\b", re.IGNORECASE
+)
 _SET = re.compile(r"applied|control|set|vu\b|nominal", re.IGNORECASE)
 _LOG = re.compile(r"\blog\b|\blog10\b|\bln\b|\babs\b|\|", re.IGNORECASE)
 
@@ -74,70 +76,17 @@ class NumberTable:
     decimal_comma: bool
 
 
-def split_line(line: str, separator: str | None) -> list[str]:
-    """Split a line at *separator* (None: white space), outer blanks and quotes taken off the parts."""
-    # A tab at the beginning is an empty first cell; taken off, it would shift the row.
-    parts = line.strip(" \r\n").split(separator) if separator else line.split()
-    parts = [part.strip().strip('"').strip() for part in parts]
-    while parts and not parts[-1]:
-        parts.pop()
-    return parts
-
-
-def guess_separator(lines: list[str]) -> tuple[str | None, bool]:
-    """Tell what separates the numbers of *lines* and whether their decimals have commas.
-
-    Returns
-    -------
-    separator : str or None
-        None for white space.
-    decimal_comma : bool
-
-    Raises
-    ------
-    InputError
-        A comma could be either.
-    """
-    sample = [line for line in lines if re.search(r"\d", line)][:200]
-    for separator in ("\t", ";", None):
-        rows = [split_line(line, separator) for line in sample]
-        if sum(len(row) >= 2 for row in rows) < max(1, len(rows) // 2):
-            continue
-        cells = [cell for row in rows for cell in row]
-        if separator is None and any(cell.endswith(",") for cell in cells):
-            break
-        commas = sum(bool(_COMMA_NUMBER.match(cell)) for cell in cells)
-        points = sum("." in cell and bool(_NUMBER.match(cell)) for cell in cells)
-        if commas and points:
-            raise InputError(
-                "numbers with decimal commas and with decimal points stand side by side",
-                "export the file again with one kind of decimals",
-            )
-        return separator, commas > 0
-    counts = {line.count(",") for line in sample if line.count(",")}
-    if sample and not any("." in line for line in sample) and counts and min(counts) >= 3 and min(counts) % 2:
-        raise InputError(
-            "commas separate both columns and decimals", "export the file with tabs or semicolons between columns"
-        )
-    return ",", False
-
-
-def _cell(text: str, decimal_comma: bool) -> float:
-    plain = text.replace(",", ".") if decimal_comma else text
-    return float(plain) if _NUMBER.match(plain) else float("nan")
-
-
-def read_numbers(lines: list[str], n_columns: int, columns: tuple[int, int] | None = None) -> NumberTable:
+def read_numbers(lines: list[str], columns: tuple[int, int], n_titles: int) -> NumberTable:
     """Read the rows of numbers among *lines*.
 
     Parameters
     ----------
     lines : list of str
         Without the header; blank lines and comments may be among them.
-    n_columns : int
-        Fewest columns that make a row.
-    columns : (int, int), optional
-        Which must be numbers; others may hold words. All where left out.
+    columns : (int, int)
+        Which must be numbers; others may hold words.
+    n_titles : int
+        How many columns there are at most.
 
     Returns
     -------
@@ -147,25 +96,30 @@ def read_numbers(lines: list[str], n_columns: int, columns: tuple[int, int] | No
     Raises
     ------
     InputError
-        There is no row of numbers.
+        There is no row of numbers, or commas may be anything in them.
     """
     wanted = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "%", "//", "!"))]
-    separator, decimal_comma = guess_separator(wanted)
-    table = [split_line(line, separator) for line in wanted]
+    separator = usual_separator(wanted)
+    table = [split_cells(line, separator) for line in wanted]
     # A shorter row than most has lost a cell somewhere, and nobody knows which.
     usual = Counter(map(len, table)).most_common(1)[0][0] if table else 0
-    rows, skipped = [], 0
-    for texts in table:
-        cells = [_cell(cell, decimal_comma) for cell in texts] if len(texts) >= usual else []
-        needed = range(n_columns) if columns is None else columns
-        if len(cells) < max(n_columns, max(needed) + 1) or not all(np.isfinite(cells[index]) for index in needed):
-            skipped += 1
-            continue
-        rows.append(cells)
+    whole = [row for row in table if len(row) >= max(usual, max(columns) + 1)]
+    if separator == "," and ambiguous_commas(whole, n_titles):
+        raise InputError(
+            "commas separate both columns and decimals", "export the file with tabs or semicolons between columns"
+        )
+    rows = [cells for row in whole if np.isfinite([(cells := [*map(number, row)])[k] for k in columns]).all()]
     if not rows:
         raise InputError("no rows of numbers were found", "export potential and current as columns of text")
     width = min(len(row) for row in rows)
-    return NumberTable(np.array([row[:width] for row in rows], dtype=float), skipped, decimal_comma)
+    values = np.array([row[:width] for row in rows], dtype=float)
+    return NumberTable(values, len(table) - len(rows), has_decimal_commas(cell for row in whole for cell in row))
+
+
+def usual_separator(lines: list[str]) -> str | None:
+    """Return what separates the numbers in most of *lines*; None for white space."""
+    sample = [line for line in lines if re.search(r"\d", line)][:200]
+    return Counter(map(separator_of, sample)).most_common(1)[0][0] if sample else None
 
 
 def unit_of(name: str) -> tuple[str, str]:
@@ -179,7 +133,7 @@ def unit_of(name: str) -> tuple[str, str]:
     found = _UNIT.search(name)
     if found is None:
         return "", ""
-    unit = re.sub(r"mps?$|mperes?$", "", found["unit"]).replace("\u00b5", "u").replace("\u03bc", "u")
+    unit = re.sub(r"olts?$|mps?$|mperes?$", "", found["unit"]).replace("\u00b5", "u").replace("\u03bc", "u")
     per = re.sub(r"[^a-z]", "", found["per"] or "")
     return unit, f"{per}2" if per else ""
 

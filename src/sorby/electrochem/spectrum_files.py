@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sorby.electrochem.number_text import ambiguous_commas, number, read_text, split_numbers
+from sorby.electrochem.number_text import ambiguous_commas, number, read_text, separator_of, split_cells
 from sorby.electrochem.spectrum import Spectrum, make_spectrum
 from sorby.electrochem.spectrum_columns import Column, complete, read_columns, unit_factor
 from sorby.errors import InputError
@@ -166,9 +166,7 @@ def _rows(
         line = lines[k]
         if not line.strip() or _COMMENT.match(line):
             continue
-        cells = split_numbers(line)
-        if line.startswith("\t"):
-            cells[0] = ""
+        cells = split_cells(line, separator_of(line))
         if len(cells) > lead and not np.isnan([number(cell) for cell in cells if cell]).all():
             usable = len(cells) > needed and not np.isnan(number(cells[lead]))
             if usable or rows:
