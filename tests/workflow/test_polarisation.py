@@ -13,7 +13,7 @@ from sorby.cli.electro_pdp import pdp
 from sorby.electrochem.mixed_control import MixedControl
 from sorby.electrochem.polarisation_curve import Sweep
 from sorby.errors import InputError
-from sorby.workflow.polarisation import Electrode, PolarisationOptions, analyse_polarisation, analyse_temperatures
+from sorby.workflow.polarisation import Electrode, PolarisationOptions, analyse_polarisation, analyse_series
 
 VALUES = ("ecorr_v", "icorr_a_cm2", "beta_a_mv_dec", "beta_c_mv_dec", "rp_ohm_cm2", "corrosion_rate_mm_y")
 STEEL = Electrode(area_mm2=100.0, material="1018")
@@ -72,8 +72,8 @@ def test_windows_of_the_person_are_used(both_ways, capsys):
         (["--area-mm2", "100", "--current-unit", "kA"], "unknown unit"),
         (["--area-mm2", "100", "--equivalent-weight", "0", "--density", "7"], "equivalent weight 0"),
         (["--area-mm2", "100", "--beta-mv-dec", "0,120"], "not above zero"),
-        (["--area-mm2", "100", "--also", "b.txt@313"], "without --temperature-k"),
-        (["--area-mm2", "100", "--temperature-k", "303", "--also", "b.txt"], "no temperature"),
+        (["--area-mm2", "100", "--temperature-k", "303", "--temperature-k", "313"], "2 temperatures for 1 curves"),
+        (["--area-mm2", "100", "--temperature-k", "0"], "temperature-k"),
     ],
 )
 def test_wrong_requests_get_one_line_and_a_hint(both_ways, capsys, arguments, message):
@@ -151,14 +151,40 @@ def test_noise_has_no_corrosion_potential(tmp_path, rng):
 
 
 def test_an_activation_energy_over_temperatures(tmp_path):
-    files = []
-    for kelvin in (303.0, 313.0, 323.0):
+    kelvins, files = (303.0, 313.0, 323.0), []
+    for kelvin in kelvins:
         model = MixedControl(1e-5 * math.exp(-30e3 / 8.314462618 * (1 / kelvin - 1 / 303)), 60, 120, -0.5)
-        files.append((write_columns(tmp_path / f"{kelvin:.0f}.txt", synthetic_sweep(model, **SHORT)), kelvin))
-    result = analyse_temperatures(files, STEEL)
+        files.append(write_columns(tmp_path / f"{kelvin:.0f}.txt", synthetic_sweep(model, **SHORT)))
+    result = analyse_series(files, STEEL, temperatures_k=kelvins)
     assert result["arrhenius"]["activation_energy_kj_mol"] == pytest.approx(30, rel=0.01)
     assert result["arrhenius"]["decorr_v"] == pytest.approx([0, 0, 0], abs=1e-5)
-    assert len(result["series"]) == 3
+    assert result["arrhenius"]["icorr_rises"]
+    assert "icorr rises" in result["arrhenius"]["reading"][0]
+    assert "both reactions" in result["arrhenius"]["reading"][1]
+    assert [one["temperature_k"] for one in result["series"]] == [303, 313, 323]
+    # Given from hot to cold, the current still rises with temperature; the potential shifts from the first file.
+    assert analyse_series(files[::-1], STEEL, temperatures_k=kelvins[::-1])["arrhenius"]["icorr_rises"]
+
+
+def test_a_large_shift_of_potential_is_one_reactions(tmp_path):
+    files = [
+        write_columns(tmp_path / f"{k}.txt", synthetic_sweep(MixedControl(1e-5, 60, 120, -0.5 - 0.1 * k), **SHORT))
+        for k in (0, 1)
+    ]
+    reading = analyse_series(files, STEEL, temperatures_k=(303, 313))["arrhenius"]["reading"]
+    assert any("-100 mV" in line and "one reaction" in line for line in reading)
+
+
+def test_a_bad_curve_among_good_ones_is_set_aside(both_ways, tmp_path, capsys):
+    bad = tmp_path / "bad.txt"
+    bad.write_text("nothing\n")
+    kelvins = ["--temperature-k", "303", "--temperature-k", "313"]
+    assert run(pdp, [str(both_ways), str(bad), "--area-mm2", "100", *kelvins, "--json"]) == 3
+    result = json.loads(capsys.readouterr().out)
+    assert [entry["file"] for entry in result["quarantined"]] == [str(bad)]
+    assert len(result["series"]) == 1
+    with pytest.raises(InputError, match="none of 2"):
+        analyse_series([bad, bad], STEEL)
 
 
 def test_the_page_shows_every_sweep_and_the_line_over_temperature(tmp_path):
@@ -166,8 +192,8 @@ def test_the_page_shows_every_sweep_and_the_line_over_temperature(tmp_path):
     for kelvin, factor in ((303.0, 1.0), (323.0, 2.0)):
         model = MixedControl(1e-5 * factor, 60, 120, -0.5)
         path = write_columns(tmp_path / f"{kelvin:.0f}.txt", synthetic_sweep(model, **SHORT))
-        files.append((path, kelvin))
-    analyse_temperatures(files, STEEL, out=tmp_path / "page")
+        files.append(path)
+    analyse_series(files, STEEL, temperatures_k=(303, 323), out=tmp_path / "page")
     page = (tmp_path / "page" / "polarisation.html").read_text()
     assert page.count("<svg") == 4  # both curves together, the Arrhenius line, and each curve by itself
     assert "Activation energy" in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sorby.cli.electro_compare import compare
 from sorby.cli.electro_consistency import consistency
 from sorby.cli.electro_eis import eis
 from sorby.cli.electro_pdp import pdp
@@ -17,5 +18,5 @@ def electro() -> None:
     """
 
 
-for command in (pdp, eis, consistency):
+for command in (pdp, eis, compare, consistency):
     electro.add_command(command)

@@ -39,6 +39,9 @@ def _show(result: dict[str, Any]) -> str:
         lines += [f"  shape    {line}" for line in entry["features"]["reading"]]
         lines += [f"  warning  {line}" for line in entry["warnings"]]
     trend = result["trend"]
+    if trend is not None:
+        lines += trend["reading"]
+        lines += [f"{file} fails Kramers-Kronig and has no part in the trend" for file in trend["left_out"]]
     if trend is not None and trend["activation_energy_kj_mol"] is not None:
         lines.append(f"1/Rp rises with {trend['activation_energy_kj_mol']:.3g} kJ/mol (r2 {trend['r_squared']:.3f})")
     return "\n".join([*lines, *([f"results  {result['out']}"] if result["out"] else [])])

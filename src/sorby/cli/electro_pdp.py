@@ -38,24 +38,6 @@ def _pair(text: str | None, option: str) -> tuple[float, float] | None:
     return first, second
 
 
-def _at(text: str) -> tuple[Path, float]:
-    """Return file and temperature of ``FILE@KELVIN``.
-
-    Raises
-    ------
-    InputError
-        There is no temperature.
-    """
-    name, _, kelvin = text.rpartition("@")
-    try:
-        temperature = float(kelvin)
-    except ValueError:
-        temperature = 0.0
-    if not name or not temperature > 0:
-        raise InputError(f"--also {text}: no temperature", "give FILE@KELVIN, e.g. run2.txt@313")
-    return Path(name), temperature
-
-
 def _number(value: float | None, ends: list[float] | None, unit: str) -> str:
     if value is None:
         return "not reported"
@@ -64,10 +46,12 @@ def _number(value: float | None, ends: list[float] | None, unit: str) -> str:
     return f"{value:{digits}} {unit}{interval}"
 
 
-def _show(result: dict[str, Any]) -> str:
+def _curve(result: dict[str, Any]) -> list[str]:
+    """Return the lines of one file."""
     units = result["units"]
+    kelvin = "" if result["temperature_k"] is None else f" at {result['temperature_k']:g} K"
     lines = [
-        f"{result['file']}: {result['format']}; potential in {units['potential']['unit']}"
+        f"{result['file']}{kelvin}: {result['format']}; potential in {units['potential']['unit']}"
         f" ({units['potential']['from']}), current in {units['current']['unit']} ({units['current']['from']}), "
         f"{units['sign']['convention']} ({units['sign']['from']})"
     ]
@@ -83,20 +67,25 @@ def _show(result: dict[str, Any]) -> str:
             )
         lines += [f"  warning        {line}" for line in sweep["warnings"]]
     first = set(result["sweeps"][0]["warnings"])
-    lines += [f"note    {line}" for line in result["warnings"] if line not in first]
-    if "arrhenius" in result:
-        found = result["arrhenius"]
+    return [*lines, *(f"note    {line}" for line in result["warnings"] if line not in first)]
+
+
+def _show(result: dict[str, Any]) -> str:
+    lines = [line for one in result.get("series", [result]) for line in _curve(one)]
+    found = result.get("arrhenius")
+    if found is not None:
         interval = found["ci95"].get("activation_energy_kj_mol")
         lines.append(
             f"activation energy {_number(found['activation_energy_kj_mol'], interval, 'kJ/mol')}, n {found['n']}"
         )
+        lines += [f"reading {line}" for line in found["reading"]]
         lines += [f"note    {line}" for line in found["warnings"]]
     lines.append(f"note    {result['terms']}")
     return "\n".join([*lines, *([f"results {result['out']}"] if result["out"] else [])])
 
 
 @click.command("pdp")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--area-mm2", type=float, metavar="A", help="Wetted area; not needed for files of current densities.")
 @click.option("--material", metavar="M", help="Alloy, such as 316L, AZ31B, 1018 or 304, for the rate (ASTM G102).")
 @click.option("--equivalent-weight", type=float, metavar="EW", help="Instead of the alloy's.")
@@ -113,13 +102,13 @@ def _show(result: dict[str, Any]) -> str:
 )
 @click.option("--cathodic-window", metavar="NEAR,FAR", help="The same in mV below Ecorr.")
 @click.option("--beta-mv-dec", metavar="A,C", help="Anodic and cathodic slope for icorr from Rp (Stern-Geary).")
-@click.option("--temperature-k", type=click.FloatRange(min=0, min_open=True), help="Of this curve.")
-@click.option("--also", multiple=True, metavar="FILE@KELVIN", help="Further temperatures, for the activation energy.")
+@click.option("--temperature-k", "temperatures_k", multiple=True, type=click.FloatRange(min=0, min_open=True),
+              help="One for each file, in order: activation energy, and how Ecorr shifts.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for polarisation.html and polarisation.json.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 @reports(_show)
 def pdp(
-    file: Path,
+    files: tuple[Path, ...],
     area_mm2: float | None,
     material: str | None,
     equivalent_weight: float | None,
@@ -131,23 +120,19 @@ def pdp(
     anodic_window: str | None,
     cathodic_window: str | None,
     beta_mv_dec: str | None,
-    temperature_k: float | None,
-    also: tuple[str, ...],
+    temperatures_k: tuple[float, ...],
     out: Path | None,
     seed: int,
 ) -> dict[str, Any]:
-    """Analyse a potentiodynamic polarisation or linear polarisation curve.
+    """Analyse potentiodynamic polarisation or linear polarisation curves.
 
-    Every sweep of the file is analysed by itself. Units are never guessed from how large numbers are.
+    Every sweep of a file is analysed by itself. Units are never guessed from how large numbers are.
 
     Example: sorby electro pdp curve.txt --area-mm2 152.7 --material 1018
+
+    Example: sorby electro pdp a.txt b.txt --temperature-k 303 --temperature-k 313 --area-mm2 100
     """
-    from sorby.workflow.polarisation import (
-        Electrode,
-        PolarisationOptions,
-        analyse_polarisation,
-        analyse_temperatures,
-    )
+    from sorby.workflow.polarisation import Electrode, PolarisationOptions, analyse_polarisation, analyse_series
 
     places = _pair(columns, "--columns")
     electrode = Electrode(area_mm2, material, equivalent_weight, density)
@@ -161,8 +146,7 @@ def pdp(
         None if places is None else (int(places[0]), int(places[1])),
         seed,
     )
-    if not also:
-        return analyse_polarisation(file, electrode, options, temperature_k=temperature_k, out=out)
-    if temperature_k is None:
-        raise InputError("--also without --temperature-k", f"give the temperature of {file} too")
-    return analyse_temperatures([(file, temperature_k), *(_at(entry) for entry in also)], electrode, options, out=out)
+    if len(files) == 1 and len(temperatures_k) < 2:
+        kelvin = temperatures_k[0] if temperatures_k else None
+        return analyse_polarisation(files[0], electrode, options, temperature_k=kelvin, out=out)
+    return analyse_series(files, electrode, options, temperatures_k=temperatures_k, out=out)

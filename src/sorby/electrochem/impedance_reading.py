@@ -99,19 +99,28 @@ def temperature_trend(
     -------
     dict
         ``resistance_falls``, ``capacitance_rises`` (None with fewer than two values) and, from ln(1/Rp) over 1/T,
-        ``activation_energy_kj_mol`` with ``ci95`` and ``r_squared``, None where it cannot be had. The slope stands for
-        the corrosion rate's only while Stern and Geary's B keeps its value.
+        ``activation_energy_kj_mol`` with ``ci95`` and ``r_squared``, None where it cannot be had; ``reading`` in words.
+        The slope stands for the corrosion rate's only while Stern and Geary's B keeps its value.
     """
     known = [(t, r) for t, r in zip(temperature_k, resistance, strict=True) if r is not None and r > 0]
     line = None
     if len({t for t, _ in known}) >= 2:
         line = fit_arrhenius([t for t, _ in known], [1 / r for _, r in known])
+    falls, rises = _moves(temperature_k, resistance, -1), _moves(temperature_k, capacitance, 1)
+    reading = []
+    if falls is not None:
+        reading.append(
+            "Rp falls with temperature: corrosion is faster" if falls else "Rp does not fall steadily with temperature"
+        )
+    if rises is not None:
+        reading.append(f"the capacitance {'rises' if rises else 'does not rise steadily'} with temperature")
     return {
         "temperature_k": list(temperature_k),
         "polarisation_resistance": list(resistance),
         "capacitance": list(capacitance),
-        "resistance_falls": _moves(temperature_k, resistance, -1),
-        "capacitance_rises": _moves(temperature_k, capacitance, 1),
+        "resistance_falls": falls,
+        "capacitance_rises": rises,
+        "reading": reading,
         "activation_energy_kj_mol": None if line is None else line.activation_energy_kj_mol,
         "r_squared": None if line is None else line.r_squared,
         "ci95": {"activation_energy_kj_mol": None if line is None or line.ci95 is None else list(line.ci95)},

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sorby.electrochem.alloys import Alloy, alloy
-from sorby.electrochem.arrhenius import fit_arrhenius
 from sorby.electrochem.corrosion_rate import alloy_equivalent_weight, corrosion_rate_mm_y
 from sorby.electrochem.polarisation_curve import PolarisationCurve, densities, split_sweeps
 from sorby.electrochem.polarisation_files import BARE, read_polarisation
 from sorby.electrochem.sweep_analysis import SweepAnalysis, analyse_sweep, check_sign
-from sorby.errors import InputError
+from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.files import staged_directory, write_json, write_text
+from sorby.workflow.polarisation_series import over_temperature
 
 if TYPE_CHECKING:  # matplotlib is imported only where a page is written
     from sorby.report.polarisation_figures import CurveShown
@@ -329,60 +329,61 @@ def _fit_described(one: SweepAnalysis) -> dict[str, Any]:
     }
 
 
-def analyse_temperatures(
-    files: Sequence[tuple[Path | str, float]],
+def analyse_series(
+    files: Sequence[Path | str],
     electrode: Electrode = Electrode(),
     options: PolarisationOptions = PolarisationOptions(),
     *,
+    temperatures_k: Sequence[float] = (),
     out: Path | str | None = None,
 ) -> dict[str, Any]:
-    """Analyse curves of one material at several temperatures.
+    """Analyse several curves of one material, such as those of a series of temperatures.
 
     Parameters
     ----------
-    files : sequence of (path, float)
-        Files and their temperatures in K.
+    files : sequence of path
     electrode : Electrode
     options : PolarisationOptions
+    temperatures_k : sequence of float
+        One for each file; without them no activation energy is looked for.
     out : Path or str, optional
         New folder for ``polarisation.html`` and ``polarisation.json``.
 
     Returns
     -------
     dict
-        The first file's result with ``series`` (one result a file) and ``arrhenius``: ``activation_energy_kj_mol``,
-        ``ci95``, ``r_squared``, ``decorr_v`` (shift from the first file) and ``warnings``. The first sweep of each file
-        counts; files without icorr are left out, with a warning.
+        The first file's result with ``series`` (one result a file), ``quarantined`` and ``arrhenius``, None without
+        temperatures, otherwise ``activation_energy_kj_mol``, ``ci95``, ``r_squared``, ``decorr_v`` (shift from the
+        first file), ``reading`` and ``warnings``. The first sweep of each file counts; files without icorr are left
+        out, with a warning.
+
+    Raises
+    ------
+    InputError
+        No file can be analysed, or the temperatures do not fit the files.
     """
-    parts = [_analysed(file, electrode, options, kelvin) for file, kelvin in files]
+    if temperatures_k and len(temperatures_k) != len(files):
+        raise InputError(f"{len(temperatures_k)} temperatures for {len(files)} curves", "give one for each file")
+    kelvins: list[float | None] = [*temperatures_k] if temperatures_k else [None] * len(files)
+    parts, quarantined = [], []
+    for file, kelvin in zip(files, kelvins, strict=True):
+        try:
+            parts.append(_analysed(file, electrode, options, kelvin))
+        except SorbyError as error:
+            if len(files) == 1:
+                raise
+            quarantined.append(Quarantined.from_error(file, error))
+    if not parts:
+        reason = quarantined[0].reason if quarantined else "no file was given"
+        raise InputError(f"none of {len(files)} curves could be analysed ({reason})", "see the reasons")
     results = [result for result, _ in parts]
-    usable = [one for one in results if one["icorr_a_cm2"] is not None]
-    warnings = [
-        f"{one['file']}: no icorr, so not in the Arrhenius line" for one in results if one["icorr_a_cm2"] is None
-    ]
-    start = results[0]["ecorr_v"]
-    arrhenius: dict[str, Any] = {
-        "activation_energy_kj_mol": None,
-        "ci95": {},
-        "ln_prefactor": None,
-        "r_squared": None,
-        "n": len(usable),
-        "decorr_v": [None if one["ecorr_v"] is None or start is None else one["ecorr_v"] - start for one in results],
-        "warnings": warnings,
+    combined = {
+        **results[0],
+        "series": results,
+        "arrhenius": over_temperature(results) if temperatures_k else None,
+        "quarantined": [entry.as_dict() for entry in quarantined],
+        "out": None if out is None else str(out),
     }
-    if len({one["temperature_k"] for one in usable}) >= 2:
-        line = fit_arrhenius([one["temperature_k"] for one in usable], [one["icorr_a_cm2"] for one in usable])
-        arrhenius |= {"activation_energy_kj_mol": line.activation_energy_kj_mol, "r_squared": line.r_squared}
-        arrhenius["ln_prefactor"] = line.ln_prefactor
-        if line.ci95 is None:
-            warnings.append("two temperatures make a line without an interval")
-        else:
-            arrhenius["ci95"] = {"activation_energy_kj_mol": list(line.ci95)}
-            if line.ci95[0] <= 0:
-                warnings.append("the activation energy is not told from zero by so few temperatures")
-    else:
-        warnings.append("no activation energy: fewer than two temperatures with an icorr")
-    combined = {**results[0], "series": results, "arrhenius": arrhenius, "out": None if out is None else str(out)}
     if out is not None:
         _write(Path(out), combined, parts)
     return combined
