@@ -34,6 +34,7 @@ def _show(result: dict[str, Any]) -> str:
     lines += [f"archive {result['archive']}" if result.get("archive") else ""]
     grades = ", ".join(f"{count} of grade {grade}" for grade, count in result.get("severities", {}).items())
     lines += [f"grades  {grades}" if grades else "", f"plates  {result['plates']}" if result.get("plates") else ""]
+    lines += [f"curves  {result['curves']}, one sweep and one spectrum a coupon" if result.get("curves") else ""]
     lines += [f"tiles   {result['tiles']}" if result.get("tiles") else "", f"corpus  {result['corpus']}"]
     return "\n".join(line for line in lines if line)
 
@@ -154,7 +155,7 @@ def phantom(
     frames: int,
     plates: int,
 ) -> dict[str, Any]:
-    """Render phantoms with images, masks, labels and truth.
+    """Render phantoms with images, masks, labels and truth; of corroded coupons also the electrochemical curves.
 
     Example: sorby phantom steel --n 200 --out phantoms
 

@@ -324,7 +324,7 @@ def write_corrosion_corpus(
     difficulty: float = 1.0,
     bars: bool = False,
 ) -> dict[str, Any]:
-    """Render corroded coupons of 316L and AZ31B and their corpus.
+    """Render corroded coupons of 316L and AZ31B, measure them, and make their corpus.
 
     Parameters
     ----------
@@ -350,8 +350,9 @@ def write_corrosion_corpus(
     Returns
     -------
     dict
-        ``corpus``, ``rows``, ``classes``, ``severities`` (images of each grade), ``specimens``, ``truth``, ``plates``
-        (folder, or None).
+        ``corpus``, ``rows``, ``classes``, ``severities`` (images of each grade), ``specimens``, ``truth``, ``curves``
+        (folder of every coupon's polarisation sweep and impedance spectrum), ``curves_truth``, ``plates`` (folder, or
+        None).
 
     Raises
     ------
@@ -382,6 +383,8 @@ def write_corrosion_corpus(
         "severities": {str(name): int(number) for name, number in sorted(grades.items())},
         "specimens": len(specimens),
         "truth": str(place / "truth.csv"),
+        "curves": str(place / "curves"),
+        "curves_truth": str(place / "curves.csv"),
         "plates": str(out / "plates") if plates else None,
     }
 
