@@ -42,6 +42,7 @@ from sorby.attribution.taps import (
     as_batch,
     as_grid,
     borrowed,
+    branch_layers,
     check_logits,
     input_size,
     last_conv_layer,
@@ -191,6 +192,8 @@ def linear_contribution(
 
 def _layer_names(model: nn.Module, layers: str | Sequence[str] | None) -> tuple[str, ...]:
     if layers is None:
+        if side_by_side := branch_layers(model):
+            return side_by_side
         network = token_network(model)
         return (last_conv_layer(model) if network is None else network.layer(),)
     names = (layers,) if isinstance(layers, str) else tuple(layers)

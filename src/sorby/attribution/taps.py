@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sorby.attribution.maps import FloatArray, ScoreKind
+from sorby.backbone.surface_networks import SurfaceNetwork
 from sorby.errors import InputError
 
 Images = npt.NDArray[Any] | Tensor
@@ -292,6 +293,16 @@ def last_conv_layer(model: nn.Module, images: Images | None = None) -> str:
     if not names:
         raise InputError("the model has no convolution with a map", "name a layer; layers(model, images) lists them")
     return names[-1]
+
+
+def branch_layers(model: nn.Module) -> tuple[str, ...]:
+    """Name the last convolution of each branch of a surface network within *model*; nothing for other networks."""
+    return tuple(
+        f"{name}.{layer}".lstrip(".")
+        for name, module in model.named_modules()
+        if isinstance(module, SurfaceNetwork)
+        for layer in module.map_layers
+    )
 
 
 def activations(model: nn.Module, images: Images, layer: str, *, reshape: Reshape | None = None) -> FloatArray:

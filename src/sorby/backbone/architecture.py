@@ -1,4 +1,4 @@
-"""Backbones by their timm names, and the graph that turns pixels into pooled stage features."""
+"""Backbones by name, timm's and the published ones for surfaces; the graph from pixels to pooled stage features."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from sorby.backbone.memory import require_memory
+from sorby.backbone.surface_networks import SURFACE_NETWORKS, build_surface_network, weight_count
 from sorby.backbone.weights import PACKAGED, WeightSource, check_name, fill
 from sorby.errors import InputError
 
@@ -59,24 +61,27 @@ def load(
     Parameters
     ----------
     name : str
-        E.g. ``efficientnet_lite0`` (its weights come with sorby) or any other timm name.
+        E.g. ``efficientnet_lite0`` (its weights come with sorby), any other timm name, or one of
+        `sorby.backbone.surface_networks`.
     pretrained : bool
         Fill it with pretrained weights; where none can be found that is an error. False gives random weights
         from *seed*, recorded as such.
     size : tuple of int, optional
         Height and width of the images to come. Networks with position embeddings (ViT, Swin) are resampled to
-        it after their weights are loaded; the others take any size.
+        it after their weights are loaded; surface networks are built for it; the others take any size.
     **options
         Passed to ``timm.create_model`` (``drop_path_rate`` ...).
 
     Raises
     ------
     InputError
-        timm does not know the name, or the network cannot take the size.
+        Nobody knows the name, the network cannot take the size or an option, or it does not fit into memory.
     MissingPartError
         No pretrained weights were found.
     """
     check_name(name)
+    if name in SURFACE_NETWORKS:
+        return _surface(name, pretrained, seed, size, options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = timm.create_model(name, pretrained=False, num_classes=0, **options)
@@ -91,9 +96,23 @@ def load(
     return Backbone(name, module.eval(), mean, std, source)
 
 
+def _surface(
+    name: str, pretrained: bool, seed: int, size: tuple[int, int] | None, options: dict[str, object]
+) -> Backbone:
+    """Return a surface network; its pixels are only divided by 255, as published."""
+    if options:
+        raise InputError(f"{name} knows no {next(iter(options))}", "leave it out; see finetune.drop_path")
+    require_memory(name, weight_count(name, size), 1, "the weights alone")
+    module = build_surface_network(name, size, seed)
+    source = fill(module, name) if pretrained else WeightSource("random", f"seed {seed}")
+    return Backbone(name, module.eval(), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), source)
+
+
 def drops_patches(name: str) -> bool:
     """Whether a network can leave patches out in training: timm's plain vision transformers do."""
     check_name(name)
+    if name in SURFACE_NETWORKS:
+        return False
     with torch.device("meta"):  # shapes alone
         return isinstance(timm.create_model(name, pretrained=False, num_classes=0), VisionTransformer)
 
@@ -123,13 +142,17 @@ class Normalise(nn.Module):
         super().__init__()
         self.register_buffer("scale", 1 / (255 * torch.tensor(std).view(1, 3, 1, 1)), persistent=False)
         self.register_buffer("shift", -(torch.tensor(mean) / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
+        self.only_scales = not any(mean)
         self.scale: torch.Tensor
         self.shift: torch.Tensor
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalise; a grey channel is repeated."""
-        pixels = images.permute(0, 3, 1, 2).to(self.scale.dtype).expand(-1, 3, -1, -1)
-        return pixels * self.scale + self.shift
+        pixels = images.permute(0, 3, 1, 2).to(self.scale.dtype)
+        if self.only_scales and images.shape[3] == 1:
+            # OpenVINO folds a bare factor into the first convolution and forgets that it also repeats the channel.
+            pixels = torch.cat([pixels, pixels, pixels], dim=1)
+        return pixels.expand(-1, 3, -1, -1) * self.scale + self.shift
 
 
 def stage_indices(module: nn.Module, count: int = 4) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,6 +19,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
+from sorby.backbone.surface_networks import SURFACE_NETWORKS, surface_network_shapes
 from sorby.errors import InputError, MissingPartError
 from sorby.files import atomic_write, sha256_bytes, sha256_file, write_json
 
@@ -97,7 +99,7 @@ def weights_folder() -> Path:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that timm does not know.
+    """Refuse a name that neither timm nor `sorby.backbone.surface_networks` knows.
 
     Raises
     ------
@@ -106,9 +108,11 @@ def check_name(name: str) -> None:
     """
     import timm
 
+    if name in SURFACE_NETWORKS:
+        return
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        near = difflib.get_close_matches(name, [*SURFACE_NETWORKS, *timm.list_models()], n=3)
         hint = f"did you mean {', '.join(near)}?" if near else "use a timm name"
         raise InputError(f"no backbone named {name!r}", hint)
     if tag and name not in (known := timm.list_pretrained(f"{architecture}.*")):
@@ -153,15 +157,16 @@ def add(file: Path | str, name: str) -> dict[str, str]:
     Raises
     ------
     InputError
-        timm does not know the name, the file is unreadable, holds anything but tensors, or they are another
+        The name is unknown, the file is unreadable, holds anything but tensors, or they are another
         architecture's.
     """
     import timm
 
     check_name(name)
     tensors = {key: value.contiguous() for key, value in _read_checkpoint(Path(file)).items()}
+    build: Callable[[], torch.nn.Module] = partial(timm.create_model, name, pretrained=False, num_classes=0)
     with torch.device("meta"):  # shapes alone
-        blank = timm.create_model(name, pretrained=False, num_classes=0)
+        blank = surface_network_shapes(name)() if name in SURFACE_NETWORKS else build()
     _check_fit(blank, tensors, str(file))
     data = save_safetensors(tensors)
     target = weights_folder() / f"{name}.safetensors"
@@ -192,7 +197,7 @@ def _hub_file(name: str) -> Path | None:
     import timm
     from huggingface_hub import try_to_load_from_cache
 
-    configuration = timm.models.get_pretrained_cfg(name)
+    configuration = None if name in SURFACE_NETWORKS else timm.models.get_pretrained_cfg(name)
     repository = getattr(configuration, "hf_hub_id", None)
     if not repository:
         return None
@@ -245,7 +250,8 @@ def fill(module: torch.nn.Module, name: str, *, allow_hub: bool = True) -> Weigh
     module : torch.nn.Module
         timm model with ``num_classes=0``; changed in place.
     name : str
-        timm name, with or without a pretrained tag.
+        timm name, with or without a pretrained tag; or a surface network's, whose weights nobody published and which
+        the weights folder alone can hold.
     allow_hub : bool
         Whether the network may be asked last.
 
@@ -268,6 +274,10 @@ def fill(module: torch.nn.Module, name: str, *, allow_hub: bool = True) -> Weigh
         if file is not None and file.is_file():
             _adopt(module, _read_checkpoint(file), str(file))
             return WeightSource(kind, str(file), sha256_file(file))
+    if name in SURFACE_NETWORKS:
+        raise MissingPartError(
+            f"no weights of {name} were published", "--set backbone.pretrained=false teaches it from seeded weights"
+        )
     if allow_hub and os.environ.get("HF_HUB_OFFLINE", "0") in ("", "0"):
         fetched = _from_hub(name)
         if fetched is not None:

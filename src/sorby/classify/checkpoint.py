@@ -25,14 +25,15 @@ def save_checkpoint(
     ----------
     path : Path
     model, best : dict of str to Tensor
-        State of the network now and at its best epoch.
+        State of the network now and at its best epoch; kept once where both are the same object.
     optimiser : torch.optim.Optimizer
         Only its per-parameter tensors are kept; groups come from the recipe.
     notes : dict
         JSON: epoch, history, recipe fingerprint ...
     """
     tensors = {f"model.{key}": value for key, value in model.items()}
-    tensors |= {f"best.{key}": value for key, value in best.items()}
+    if best is not model:
+        tensors |= {f"best.{key}": value for key, value in best.items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
     contiguous = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
@@ -64,4 +65,4 @@ def load_checkpoint(path: Path) -> tuple[Tensors, Tensors, dict[int, dict[str, t
                     (model if part == "model" else best)[rest] = tensor
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: damaged checkpoint", "delete it to start this training anew") from error
-    return model, best, optimiser, notes
+    return model, best or model, optimiser, notes

@@ -15,6 +15,8 @@ import torch
 from lightning_fabric import Fabric
 
 from sorby.backbone import architecture, runtime
+from sorby.backbone.memory import require_memory
+from sorby.backbone.surface_networks import SURFACE_NETWORKS, weight_count
 from sorby.classify import augmentation
 from sorby.classify.checkpoint import load_checkpoint, save_checkpoint
 from sorby.classify.cross_stitch import cross_stitched
@@ -22,6 +24,7 @@ from sorby.classify.heads import Head, HeadSpec, Targets
 from sorby.classify.losses import HeadLoss
 from sorby.classify.mixing import mix
 from sorby.classify.network import ClassifierNetwork, embedding_width, parameter_groups
+from sorby.classify.optimisers import make_optimiser, numbers_per_weight
 from sorby.classify.recipe import Recipe
 from sorby.classify.sampling import epoch_order
 from sorby.classify.schedule import rate_factor
@@ -61,7 +64,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Finetuned:
-    """A trained network at its best epoch.
+    """A trained network at the epoch that was kept.
 
     Attributes
     ----------
@@ -70,9 +73,11 @@ class Finetuned:
         What it started from; its module is the network's, trained.
     history : list of dict
         ``epoch``, ``learning_rate`` (of its last step), ``train_loss`` (of augmented, sampled batches), ``val_loss``,
-        ``val_accuracy``, ``val_macro_f1`` for each epoch; also ``train_accuracy`` and ``train_macro_f1`` of the
-        training images as they are, where the recipe asks for them every epoch.
+        ``val_accuracy``, ``val_macro_f1`` for each epoch, the last three where there are validation images; also
+        ``train_accuracy`` and ``train_macro_f1`` of the training images as they are, where the recipe asks for them
+        every epoch.
     best_epoch : int
+        Whose weights these are: the best on the validation part, or the last one where the recipe keeps that.
     resumed_from : int
         First epoch that this process ran.
     train_scores : dict of str to float
@@ -139,10 +144,11 @@ class _Training:
         section = recipe.finetune
         self.recipe, self.section, self.train = recipe, section, train
         target = runtime.resolve_device(device)
+        height, width = train.pixels.shape[1:3]
+        _require_memory(recipe, (height, width), target)
         native = runtime.cpu_has_bf16() if target == "cpu" else torch.cuda.is_bf16_supported()
         bf16 = section.precision == "bf16" or (section.precision == "auto" and native)
         self.fabric = Fabric(accelerator=target, devices=1, precision="bf16-mixed" if bf16 else "32-true")
-        height, width = train.pixels.shape[1:3]
         backbone = architecture.load(
             recipe.backbone.name,
             pretrained=recipe.backbone.pretrained,
@@ -157,7 +163,7 @@ class _Training:
         if spec.lengths:
             head.set_length_scale(train.targets.log_lengths)
         network = ClassifierNetwork([backbone], head).to(memory_format=torch.channels_last)
-        optimiser = torch.optim.AdamW(parameter_groups(network, section), lr=section.learning_rate)
+        optimiser = make_optimiser(section, parameter_groups(network, section))
         self.plain_network, self.plain_optimiser = network, optimiser
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         n_classes, weight = len(spec.classes), recipe.head.length_weight
@@ -249,7 +255,7 @@ def finetune(
     device: runtime.Device = "auto",
     on_epoch: OnEpoch | None = None,
 ) -> Finetuned:
-    """Train the whole network and return it at its best validation macro-F1.
+    """Train the whole network and return it at its best validation macro-F1, or as it is in the end.
 
     Parameters
     ----------
@@ -257,7 +263,8 @@ def finetune(
     spec : HeadSpec
         What reads the network; ``inputs`` is set to the length of its embedding.
     train, validation : Part
-        Disjoint specimens; the validation part chooses the epoch and nothing else.
+        Disjoint specimens; the validation part chooses the epoch and nothing else. It may be empty where the recipe
+        keeps the last epoch.
     state_folder : Path
         Holds ``checkpoint.safetensors`` after every epoch.
     device : {"auto", "cpu", "cuda"}
@@ -267,8 +274,8 @@ def finetune(
     Raises
     ------
     InputError
-        The folder holds the checkpoint of another training, the training diverges, or the network knows no patches
-        to drop.
+        The folder holds the checkpoint of another training, the training diverges, the network knows no patches
+        to drop, or it does not fit into memory.
     """
     identity = fingerprint(recipe, spec, train, validation)
     training = _Training(recipe, spec, train, device)
@@ -288,14 +295,15 @@ def finetune(
                 f"epoch {epoch + 1}: the training loss is no longer a number",
                 "a lower rate, e.g. --set finetune.learning_rate=1e-4, or --set finetune.precision=fp32",
             )
-        scores = _validate(training, validation, len(spec.classes))
+        scores = _validate(training, validation, len(spec.classes)) if len(validation.labels) else {}
         entry = {"epoch": epoch, "learning_rate": training.rate, "train_loss": train_loss, **scores}
         if recipe.finetune.train_metrics == "every":
             of_train = _scores(training, train, len(spec.classes))
             entry |= {f"train_{name}": of_train[name] for name in ("accuracy", "macro_f1")}
         history.append(entry)
         now = {key: value.detach().clone() for key, value in training.plain_network.state_dict().items()}
-        if best_epoch < 0 or scores["val_macro_f1"] > history[best_epoch]["val_macro_f1"]:
+        last = recipe.finetune.keep == "last"
+        if last or best_epoch < 0 or scores["val_macro_f1"] > history[best_epoch]["val_macro_f1"]:
             best_epoch, best = epoch, now
         notes = {"fingerprint": identity, "epoch": epoch, "best_epoch": best_epoch, "history": history}
         save_checkpoint(path, now, best, training.plain_optimiser, notes)
@@ -304,6 +312,18 @@ def finetune(
     train_scores = _scores(training, train, len(spec.classes))
     network = training.plain_network.eval()
     return Finetuned(network, training.backbone, history, best_epoch, first, train_scores)
+
+
+def _require_memory(recipe: Recipe, size: tuple[int, int], target: str) -> None:
+    """Refuse to train a surface network that memory cannot hold with gradients and the optimiser's state."""
+    name, section = recipe.backbone.name, recipe.finetune
+    if name not in SURFACE_NETWORKS:
+        return
+    on_gpu, held = target == "cuda", f"weights, gradients, the state of {section.optimiser}, checkpoints"
+    count = weight_count(name, size)
+    if on_gpu:
+        require_memory(name, count, numbers_per_weight(section, host=False, on_gpu=True), held, "cuda")
+    require_memory(name, count, numbers_per_weight(section, host=True, on_gpu=on_gpu), held)
 
 
 def _options(recipe: Recipe) -> dict[str, object]:

@@ -55,7 +55,7 @@ def embedding_width(module: nn.Module) -> int:
 
 
 def parameter_groups(network: ClassifierNetwork, section: FinetuneSection) -> list[dict[str, Any]]:
-    """Return AdamW groups: layer-wise decayed rates for the backbone, the full rate for the head.
+    """Return the optimiser's groups: layer-wise decayed rates for the backbone, the full rate for the head.
 
     Each group carries ``lr_scale``; biases and norms have no weight decay.
     """

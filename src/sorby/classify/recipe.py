@@ -55,7 +55,8 @@ class BackboneSection(Section):
     Attributes
     ----------
     name : str
-        timm name; ``efficientnet_lite0`` needs no network.
+        timm name, of which ``efficientnet_lite0`` needs no network; or ``bhat-table6``, ``bhat-text``,
+        ``bhat-branches``, the published networks for corroding surfaces, which begin from random weights.
     size_name : str, optional
         Another network for the sizes of a staged head; ``name`` then tells subtypes only (Durmaz et al. suggest
         ResNet-50 for the subtype, ResNet-18 for the size).
@@ -171,6 +172,9 @@ class HeadSection(Section):
     views : {1, 4, 8}
         Average the features over the image's flips (4) or flips and quarter turns (8): the verdict is then the
         same for a mirrored image, usually a little better, and 4 or 8 times slower.
+    output : {"softmax", "sigmoid"}
+        Of a flat head on a fine-tuned network: one output a class, or one for two classes, taught by binary
+        cross-entropy.
     """
 
     kind: Literal["flat", "staged", "multitask", "ordinal", "length"] = "flat"
@@ -185,6 +189,7 @@ class HeadSection(Section):
     magnification: Literal["none", "log10", "z", "minmax", "raw"] = "none"
     missing_magnification: Literal["error", "drop"] = "error"
     views: Literal[1, 4, 8] = 1
+    output: Literal["softmax", "sigmoid"] = "softmax"
     folds: int = Field(5, ge=2, le=20)
 
 
@@ -219,8 +224,10 @@ class FinetuneSection(Section):
     ----------
     epochs, batch_size, accumulate : int
         Passes over the data, images a micro-batch, micro-batches whose gradients are summed in one step.
+    optimiser : {"adamw", "adam", "sgd", "rmsprop"}
+        Adam with decoupled weight decay (betas .9 and .999, epsilon 1e-8), plain Adam, stochastic gradients with
+        momentum .9, or RMSprop with rho .9. Outside of AdamW, weight decay is a penalty in the gradient.
     learning_rate, weight_decay : float
-        AdamW, betas .9 and .999, epsilon 1e-8.
     layer_decay : float
         Factor on the learning rate from each layer group to the one below it; 1 is one rate for all.
     schedule : {"cosine", "step", "constant"}
@@ -229,6 +236,9 @@ class FinetuneSection(Section):
         What the schedule and its warm-up count. With ``accumulate`` 2 there are two micro-batches a step.
     warmup_steps : int
         Linear rise from a tenth of the rate.
+    keep : {"best", "last"}
+        Which weights are kept: of the epoch with the best validation macro-F1, or of the last one. ``last`` chooses
+        nothing, and the validation part may be empty.
     patience : int
         Epochs without a better validation macro-F1 before the training stops; 0 never stops early.
     drop_path, label_smoothing : float
@@ -257,6 +267,7 @@ class FinetuneSection(Section):
     epochs: int = Field(15, ge=1, le=10_000)
     batch_size: int = Field(16, ge=1, le=4096)
     accumulate: int = Field(1, ge=1, le=1024)
+    optimiser: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
     learning_rate: float = Field(3e-4, gt=0, lt=1)
     weight_decay: float = Field(0.05, ge=0, le=1)
     layer_decay: float = Field(0.8, gt=0, le=1)
@@ -265,6 +276,7 @@ class FinetuneSection(Section):
     warmup_steps: int = Field(50, ge=0)
     step_epochs: int = Field(10, ge=1)
     step_gamma: float = Field(0.1, gt=0, le=1)
+    keep: Literal["best", "last"] = "best"
     patience: int = Field(0, ge=0)
     drop_path: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -318,7 +330,7 @@ class Recipe(Section):
     labels: LabelsSection = LabelsSection()
     head: HeadSection = HeadSection()
     balance: BalanceSection = BalanceSection()
-    augment: Literal["none", "flips", "steel", "fracture"] = "flips"
+    augment: Literal["none", "flips", "steel", "fracture", "corrosion"] = "flips"
     finetune: FinetuneSection = FinetuneSection()
     verdict: VerdictSection = VerdictSection()
 
@@ -336,6 +348,10 @@ class Recipe(Section):
             raise ValueError("head.kind=staged trains its stages apart and shares nothing; head.kind=multitask shares")
         if self.head.kind == "flat" and self.head.sharing == "cross-stitch":
             raise ValueError("head.sharing=cross-stitch needs two tasks; head.kind=flat has one")
+        if self.head.output == "sigmoid" and (self.regime != "finetune" or self.head.kind != "flat"):
+            raise ValueError("head.output=sigmoid is of a flat head on a fine-tuned network; a frozen head has softmax")
+        if self.finetune.keep == "last" and self.finetune.patience:
+            raise ValueError("finetune.patience waits for a better validation score, which finetune.keep=last ignores")
         if self.head.magnification != "none" and self.regime != "frozen":
             raise ValueError("head.magnification reads frozen features; use regime=frozen")
         if self.head.magnification != "none" and (

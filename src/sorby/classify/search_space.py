@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sorby.backbone.architecture import drops_patches
+from sorby.backbone.surface_networks import SURFACE_NETWORKS
 from sorby.classify.recipe import Recipe
 
 
@@ -49,6 +50,14 @@ FINETUNING: Mapping[str, Dimension] = {
     "finetune.patch_drop": Real(0.0, 0.2),
 }
 
+#: What Bhat et al. (2023) say that they searched, optimisers and losses, and the learning rate with them.
+SURFACES: Mapping[str, Dimension] = {
+    "finetune.optimiser": Choice(("adam", "adamw", "sgd", "rmsprop")),
+    "finetune.learning_rate": Real(1e-5, 1e-2, log=True),
+    "finetune.label_smoothing": Choice((0.0, 0.05, 0.1)),
+    "balance.loss": Choice(("plain", "class-weights", "focal")),
+}
+
 #: Heads on frozen features; the strength of each is found by its own inner folds and needs no search.
 FROZEN: Mapping[str, Dimension] = {
     "head.views": Choice((1, 4)),
@@ -70,6 +79,8 @@ def search_space(recipe: Recipe) -> dict[str, Dimension]:
         if recipe.head.kind != "flat":
             del space["head.sharing"], space["head.hidden"]
         return space
+    if recipe.backbone.name in SURFACE_NETWORKS:
+        return dict(SURFACES)
     space = dict(FINETUNING)
     if recipe.augment != "fracture":
         del space["finetune.randaugment_ops"], space["finetune.randaugment_magnitude"]

@@ -113,7 +113,8 @@ class _Stage:
 
     def train(self, folder: Path, device: Device) -> Finetuned:
         """Fine-tune the stage's own network."""
-        if len(np.unique(self.taught.labels)) < len(self.classes) or not len(self.validation.labels):
+        unchosen = self.recipe.finetune.keep == "best" and not len(self.validation.labels)
+        if len(np.unique(self.taught.labels)) < len(self.classes) or unchosen:
             raise InputError(
                 f"stage {self.name!r}: its training or validation images lack a class",
                 "add images, or head.kind=multitask",

@@ -242,7 +242,7 @@ class FinetuneTrainer:
         )  # fmt: skip
         taught, held = train[parts == "train"], train[parts == "calibration"]
         for what, rows in (("train", taught), ("validation", validation), ("calibration", held)):
-            if not len(rows):
+            if not len(rows) and (what != "validation" or recipe.finetune.keep == "best"):
                 raise InputError(f"the {what} part is empty", "add images, or use the frozen regime")
         part, doubts = self._believed(taught)
         spec = spec_for(recipe.head, plan.classes, inputs=1, parts=plan.parts, lengths=plan.lengths, frozen=False)

@@ -238,7 +238,7 @@ def _targets(corpus: Corpus, labels: Codes, recipe: Recipe) -> tuple[Targets, tu
 
 
 #: Settings of the head that mean something for a fine-tuned network.
-_FINETUNED_HEAD = ("kind", "routing", "sharing", "auxiliary", "length_weight", "distance_cost", "table")
+_FINETUNED_HEAD = ("kind", "routing", "sharing", "auxiliary", "length_weight", "distance_cost", "table", "output")
 
 
 def _without_effect(recipe: Recipe) -> list[str]:

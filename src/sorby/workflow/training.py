@@ -332,6 +332,8 @@ def _validation(trainer: FrozenTrainer | FinetuneTrainer, plan: Plan, rest: Rows
         return rest, rest[:0]
     train_share, validation_share, _ = recipe.split.fractions
     share = validation_share / (train_share + validation_share)
+    if share == 0 and recipe.finetune.keep == "last":
+        return rest, rest[:0]
     if share == 0:
         raise InputError("fine-tuning needs a validation part", "--set split.fractions='[.64,.16,.2]'")
     parts = splits.holdout(

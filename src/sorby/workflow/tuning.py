@@ -50,7 +50,9 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Finetuning:
-    """One training on the inner train part, scored by its best macro-F1 on the inner validation part.
+    """One training on the inner train part, scored by its macro-F1 on the inner validation part.
+
+    Of the best epoch, or of the last one where the recipe keeps that.
 
     Attributes
     ----------
@@ -68,7 +70,8 @@ class Finetuning:
 
         def on_epoch(entry: Mapping[str, float]) -> None:
             nonlocal best
-            best = max(best, entry["val_macro_f1"])
+            score = entry["val_macro_f1"]
+            best = score if recipe.finetune.keep == "last" else max(best, score)
             report(int(entry["epoch"]) + 1, entry["val_macro_f1"])
 
         self.trainer.train_network(recipe, self.train, self.validation, name, on_epoch)
@@ -253,7 +256,8 @@ def _searched(base: Recipe, epochs: int, patience: int) -> Recipe:
     """Return the recipe that trials start from."""
     if base.regime == "frozen":
         return base
-    return recipes.changed(base, {"finetune.epochs": epochs, "finetune.patience": patience})
+    waits = 0 if base.finetune.keep == "last" else patience
+    return recipes.changed(base, {"finetune.epochs": epochs, "finetune.patience": waits})
 
 
 def _objective(ready: Ready, recipe: Recipe, device: Device, state: Path) -> tuple[Objective, dict[str, int]]:

@@ -36,6 +36,31 @@ class Flat(nn.Module):
         return functional.cross_entropy(raw[:, : self.width], targets.labels, reduction="none")
 
 
+class Binary(nn.Module):
+    """One raw number for two classes: the sigmoid output of a network for yes and no.
+
+    Scores are (0, z), so that softmax gives the second class the sigmoid of z, and cross-entropy is binary
+    cross-entropy.
+    """
+
+    width = 1
+
+    def forward(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return scores (N, 2)."""
+        z = raw[:, :1]
+        return torch.cat([torch.zeros_like(z), z], dim=1)
+
+    def stages(self, raw: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return nothing: there is one stage."""
+        del raw
+        return {}
+
+    def losses(self, raw: torch.Tensor, targets: TargetTensors) -> torch.Tensor:
+        """Return the binary cross-entropy of each example, shape (N,)."""
+        wanted = targets.labels.to(raw.dtype)
+        return functional.binary_cross_entropy_with_logits(raw[:, 0], wanted, reduction="none")
+
+
 class Staged(nn.Module):
     """Subtype first, then a size of that subtype (Durmaz et al. 2023, Fig. 2b).
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from sorby.classify.heads.composition import ByLength, Flat, Ordinal, Staged
+from sorby.classify.heads.composition import Binary, ByLength, Flat, Ordinal, Staged
 from sorby.classify.heads.magnification import MagnificationReadout, Scaling
 from sorby.classify.heads.readout import CrossStitchReadout, LinearReadout, SharedReadout, TowersReadout
 from sorby.classify.heads.structure import CodeStructure, structure_of
@@ -50,6 +50,8 @@ class HeadSpec(BaseModel):
         Of ``length``, see `ByLength`.
     magnification : {"log10", "z", "minmax", "raw"}, optional
         As what the magnification is read, where it is; *inputs* then counts it.
+    output : {"softmax", "sigmoid"}
+        One raw number a class, or one for both of two; of ``flat``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +67,7 @@ class HeadSpec(BaseModel):
     lengths: tuple[str, ...] = ()
     log_limits: tuple[tuple[tuple[float, float], ...], ...] | None = None
     magnification: Scaling | None = None
+    output: Literal["softmax", "sigmoid"] = "softmax"
 
     @property
     def structure(self) -> CodeStructure:
@@ -113,8 +116,14 @@ def spec_for(
     Raises
     ------
     InputError
-        A class is no structure code where the head needs one, or the corpus states too few lengths.
+        A class is no structure code where the head needs one, the corpus states too few lengths, or a sigmoid output
+        has other than two classes to tell apart.
     """
+    if section.output == "sigmoid" and len(classes) != 2:
+        raise InputError(
+            f"head.output=sigmoid tells two classes apart, not {len(classes)}",
+            "--set head.output=softmax, or merge classes with labels.merge",
+        )
     wanted = lengths if section.kind == "length" or section.auxiliary == "length" else ()
     if section.kind == "length" and wanted[:2] != ("mean", "largest"):
         missing = [LENGTH_COLUMNS[name] for name in ("mean", "largest") if name not in lengths]
@@ -143,6 +152,7 @@ def spec_for(
         lengths=wanted,
         log_limits=limits,
         magnification=None if section.magnification == "none" else section.magnification,
+        output=section.output,
     )
 
 
@@ -183,7 +193,7 @@ class Head(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.spec = spec
-        self.composition: Flat | Staged = _composition(spec)
+        self.composition: Flat | Binary | Staged = _composition(spec)
         outputs = self.composition.width + len(spec.lengths)
         self.readout: LinearReadout | SharedReadout | CrossStitchReadout | TowersReadout | MagnificationReadout
         if spec.sharing == "linear":
@@ -294,8 +304,10 @@ class Head(nn.Module):
             self.length_margin[k] = float(known[place - 1]) if place <= len(known) else float("inf")
 
 
-def _composition(spec: HeadSpec) -> Flat | Staged:
+def _composition(spec: HeadSpec) -> Flat | Binary | Staged:
     hard = spec.routing == "hard"
+    if spec.output == "sigmoid":
+        return Binary()
     if spec.kind == "flat":
         return Flat(len(spec.classes))
     if spec.kind == "ordinal":
