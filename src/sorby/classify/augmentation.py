@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torchvision.transforms import v2
 
+from sorby.micrograph.variation import DRAWS, Variation
+
 Augmentation = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -32,6 +34,12 @@ class _MirrorRotation(v2.Transform):  # type: ignore[misc]
         return cropped
 
 
+def _varied(image: torch.Tensor) -> torch.Tensor:
+    """Return one variant of an image (C, H, W), drawn by torch's generator."""
+    changed = Variation.drawn(torch.rand(DRAWS).tolist()).apply(image.permute(1, 2, 0).numpy())
+    return torch.from_numpy(changed).permute(2, 0, 1)
+
+
 def _reflect_to(image: torch.Tensor, side: int) -> torch.Tensor:
     """Reflect an image (C, H, W) outwards until both sides are at least *side*; long ones need several rounds."""
     while min(image.shape[-2:]) < side:
@@ -45,11 +53,13 @@ def make(preset: str, ops: int = 2, magnitude: int = 12) -> Augmentation | None:
 
     Parameters
     ----------
-    preset : {"none", "flips", "steel", "fracture"}
+    preset : {"none", "flips", "steel", "fracture", "corrosion"}
         ``flips``: horizontal and vertical flips and quarter turns, which no microstructure cares about.
         ``steel``: any rotation, flips, slight contrast, Gaussian blur (Durmaz et al. 2023; magnitudes are not
         published, ours: contrast +-20 %, sigma .1 to 1.5 px in half the images).
         ``fracture``: RandAugment (Cubuk et al. 2020); Schmid et al. take 2 operations of magnitude 12.
+        ``corrosion``: the image generator of Bhat et al. (2023): any rotation, shifts, flips, brightness, zoom; see
+        `sorby.micrograph.variation`.
     ops, magnitude : int
         Of RandAugment.
     """
@@ -64,6 +74,8 @@ def make(preset: str, ops: int = 2, magnitude: int = 12) -> Augmentation | None:
         changes = v2.Compose([_MirrorRotation(), *flips, v2.ColorJitter(contrast=0.2), blur])
     elif preset == "fracture":
         changes = v2.RandAugment(num_ops=ops, magnitude=magnitude)
+    elif preset == "corrosion":
+        changes = _varied
     else:
         raise ValueError(f"unknown augmentation preset {preset!r}")
     return changes
