@@ -30,6 +30,11 @@ SHEET = r"'(.+)-\d\d-\d\d'"
 #: A picture of a broken specimen whose mirror is a tenth to a fifth of its width, and its archive.
 SHARP = "sharp/archive/images/plant-2/sem-2020907038-s4832061-fA-m100-02.tif"
 
+#: Curves of corroded coupons, by number: of AZ31B at 303, 313 and 323 K, and of 316L.
+CURVE = "cell/corrosion/curves/corrosion-{:04d}-{}"
+MAGNESIUM = (1, 4, 6)
+STEEL = 2
+
 #: Output file -> commands whose output it holds, in the order in which they are run.
 STEPS: dict[str, list[str]] = {
     "demo": ["sorby demo --out demo"],
@@ -204,6 +209,54 @@ STEPS: dict[str, list[str]] = {
         "sorby tune fracture.parquet --recipe fracture-frozen --trials 6 --resume --out tuning",
     ],
     "fracture-paper": ["sorby paper S4 --specimens 120 --out s4"],
+    "electro-phantom": [
+        "sorby phantom corrosion --n 12 --images 1 --size 64 --out cell",
+        f"head -n 3 {CURVE.format(6, 'pdp.txt')}",
+        f"head -n 3 {CURVE.format(6, 'eis.csv')}",
+    ],
+    "electro-pdp": [
+        f"sorby electro pdp {CURVE.format(6, 'pdp.txt')} --material AZ31B --out polarisation",
+    ],
+    "electro-pdp-truth": ["grep -E '^specimen|-0006' cell/corrosion/curves.csv | cut -d , -f 1,8-11,13,14"],
+    "electro-pdp-window": [
+        f"sorby electro pdp {CURVE.format(6, 'pdp.txt')} --material AZ31B"
+        " --anodic-window 20,60 --cathodic-window 20,60",
+    ],
+    "electro-pdp-reversed": [
+        r"""awk -F '\t' 'NR == 1 {print; next} {printf "%s\t%.6e\n", $1, -$2}'"""
+        f" {CURVE.format(6, 'pdp.txt')} > turned.txt",
+        "sorby electro pdp turned.txt --material AZ31B",
+    ],
+    "electro-pdp-series": [
+        "sorby electro pdp "
+        + " ".join(CURVE.format(k, "pdp.txt") for k in MAGNESIUM)
+        + " --temperature-k 303 --temperature-k 313 --temperature-k 323 --material AZ31B"
+        " --out over-temperature | grep -E 'K:|icorr .Tafel|^activation|^reading|told from'",
+    ],
+    "electro-compare": [
+        f"sorby electro compare 316L={CURVE.format(2, 'pdp.txt')} 316L={CURVE.format(9, 'pdp.txt')}"
+        f" AZ31B={CURVE.format(1, 'pdp.txt')} AZ31B={CURVE.format(7, 'pdp.txt')}",
+    ],
+    "electro-eis": [f"sorby electro eis {CURVE.format(6, 'eis.csv')} --out impedance"],
+    "electro-eis-cpe": [
+        f'sorby electro eis {CURVE.format(STEEL, "eis.csv")} --circuit "Rs-p(Rct,CPEdl)" --circuit "Rs-p(Rct,Cdl)"',
+    ],
+    "electro-eis-truth": [
+        "grep -E '^specimen|-0006' cell/corrosion/curves.csv | sed 's/\"[^\"]*\"/circuit/' | cut -d , -f 1,13,16-20"
+    ],
+    "electro-eis-syntax": [f'sorby electro eis {CURVE.format(6, "eis.csv")} --circuit "Rs-p(Cdl,Rct,RL-L"'],
+    "electro-eis-gate": [
+        """awk -F , 'NR == 1 {print; next} {k = 1 + NR / 120; printf "%s,%.6e,%.6e\\n", $1, k * $2, k * $3}'"""
+        f" {CURVE.format(STEEL, 'eis.csv')} > drifting.csv",
+        "sorby electro eis drifting.csv --circuit 316L",
+        "sorby electro eis drifting.csv --circuit 316L --gate",
+    ],
+    "electro-eis-series": [
+        "sorby electro eis "
+        + " ".join(CURVE.format(k, "eis.csv") for k in MAGNESIUM)
+        + " --temperature-k 303 --temperature-k 313 --temperature-k 323 --circuit 'Rs-p(Cdl,Rct,RL-L)'"
+        " --out eis-over-temperature | grep -E '^cell|Rp|capacitance'",
+    ],
     "error-no-rules": ["sorby corpus build my_pictures --reports my_reports --out x.parquet"],
     "error-group": [
         "sorby corpus build house/archive --reports house/archive/reports --rules wrong.yaml --out x.parquet"

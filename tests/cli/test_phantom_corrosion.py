@@ -1,6 +1,7 @@
 """``sorby phantom corrosion`` as a script sees it."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -22,6 +23,11 @@ def test_coupons_come_as_a_corpus(tmp_path, capsys):
     for row in table.itertuples():
         assert (tmp_path / "p" / str(row.path)).is_file()
         assert (tmp_path / "p" / str(row.mask)).is_file()
+    measured = pd.read_csv(found["curves_truth"])
+    assert len(measured) == 4
+    for name in [*measured["polarisation"], *measured["impedance"]]:
+        assert (tmp_path / "p" / "corrosion" / name).parent == Path(found["curves"])
+        assert (tmp_path / "p" / "corrosion" / name).is_file()
 
 
 @pytest.mark.parametrize(
