@@ -19,6 +19,7 @@ from sorby.backbone.memory import require_memory
 from sorby.backbone.surface_networks import SURFACE_NETWORKS, weight_count
 from sorby.classify import augmentation
 from sorby.classify.checkpoint import load_checkpoint, save_checkpoint
+from sorby.classify.collapse import Collapse, watch
 from sorby.classify.cross_stitch import cross_stitched
 from sorby.classify.heads import Head, HeadSpec, Targets
 from sorby.classify.losses import HeadLoss
@@ -83,6 +84,8 @@ class Finetuned:
     train_scores : dict of str to float
         ``accuracy``, ``macro_f1`` and ``loss`` of the network that is kept on the training images as they are, each
         once: what may be compared with the validation part.
+    collapse : Collapse or None
+        A lasting fall of the accuracy that was watched; None where there was none, or nothing to watch.
     """
 
     network: ClassifierNetwork
@@ -91,6 +94,7 @@ class Finetuned:
     best_epoch: int
     resumed_from: int
     train_scores: dict[str, float]
+    collapse: Collapse | None = None
 
 
 def fingerprint(recipe: Recipe, spec: HeadSpec, train: Part, validation: Part) -> str:
@@ -286,7 +290,10 @@ def finetune(
     tell = on_epoch or (lambda entry: None)
     for entry in history:
         tell(entry)
+    watched = {"val_accuracy": len(validation.labels), "train_accuracy": len(train.labels)}
     for epoch in range(first, recipe.finetune.epochs):
+        if recipe.finetune.on_collapse == "stop" and watch(history, watched, recipe.finetune.epochs):
+            break
         if recipe.finetune.patience and epoch - 1 - best_epoch >= recipe.finetune.patience:
             break
         train_loss = training.run_epoch(epoch)
@@ -311,7 +318,8 @@ def finetune(
     training.plain_network.load_state_dict(best)
     train_scores = _scores(training, train, len(spec.classes))
     network = training.plain_network.eval()
-    return Finetuned(network, training.backbone, history, best_epoch, first, train_scores)
+    collapse = watch(history, watched, recipe.finetune.epochs)
+    return Finetuned(network, training.backbone, history, best_epoch, first, train_scores, collapse)
 
 
 def _require_memory(recipe: Recipe, size: tuple[int, int], target: str) -> None:

@@ -253,6 +253,10 @@ class FinetuneSection(Section):
         (Yun et al. 2019); 0 for neither. The loss is then cross-entropy against the blended labels.
     mix_probability, mix_switch : float
         Share of batches that are mixed; of these, share patched rather than blended where both are on.
+    on_collapse : {"warn", "stop"}
+        What is done where the validation accuracy (or, without validation images, the training accuracy that
+        ``train_metrics=every`` measures) falls and stays down by more than chance explains: it is said in the run, or
+        the training ends there as well.
     train_metrics : {"end", "every"}
         When accuracy and macro-F1 of the training part are measured: once with the network that is kept, or after
         every epoch too. Always on the images as they are, each once, in evaluation mode, so that they can be compared
@@ -287,6 +291,7 @@ class FinetuneSection(Section):
     cutmix: float = Field(0.0, ge=0, le=10)
     mix_probability: float = Field(1.0, gt=0, le=1)
     mix_switch: float = Field(0.5, ge=0, le=1)
+    on_collapse: Literal["warn", "stop"] = "warn"
     train_metrics: Literal["end", "every"] = "end"
     calibration_fraction: float = Field(0.15, gt=0, lt=0.9)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -352,6 +357,8 @@ class Recipe(Section):
             raise ValueError("head.output=sigmoid is of a flat head on a fine-tuned network; a frozen head has softmax")
         if self.finetune.keep == "last" and self.finetune.patience:
             raise ValueError("finetune.patience waits for a better validation score, which finetune.keep=last ignores")
+        if self.finetune.keep == "last" and self.finetune.on_collapse == "stop":
+            raise ValueError("finetune.on_collapse=stop with finetune.keep=last would keep the collapsed network")
         if self.head.magnification != "none" and self.regime != "frozen":
             raise ValueError("head.magnification reads frozen features; use regime=frozen")
         if self.head.magnification != "none" and (

@@ -28,8 +28,8 @@ class FinetunedHead:
     network : ClassifierNetwork
     backbones : list of Backbone
     notes : dict
-        ``history``, ``best_epoch``, ``resumed_from_epoch``, ``train_scores``; by stage where there are several
-        networks.
+        ``history``, ``best_epoch``, ``resumed_from_epoch``, ``train_scores``, ``collapse``; by stage where
+        there are several networks.
     """
 
     network: ClassifierNetwork
@@ -74,6 +74,7 @@ def _notes(done: Finetuned) -> dict[str, Any]:
         "best_epoch": done.best_epoch,
         "resumed_from_epoch": done.resumed_from,
         "train_scores": done.train_scores,
+        "collapse": None if done.collapse is None else {**done.collapse.as_dict(), "sentence": done.collapse.sentence},
     }
 
 

@@ -255,40 +255,63 @@ def novelty(p_values: npt.ArrayLike, rate: float) -> str:
         )
 
 
-def learning(history: Sequence[Mapping[str, float | None]], best_epoch: int, name: str = "learning") -> str:
-    """Draw loss and validation scores over the epochs of a fine-tuning.
+def learning(
+    history: Sequence[Mapping[str, float | None]],
+    best_epoch: int,
+    name: str = "learning",
+    collapse: Mapping[str, Any] | None = None,
+) -> str:
+    """Draw loss and scores over the epochs of a fine-tuning.
 
     Parameters
     ----------
     history : sequence of mapping
-        ``epoch``, ``train_loss``, ``val_loss``, ``val_accuracy``, ``val_macro_f1``.
+        ``epoch``, ``train_loss``; ``val_loss``, ``val_accuracy``, ``val_macro_f1``, ``train_accuracy`` where there are
+        such.
     best_epoch : int
         The one that was kept, counted from 0.
     name : str
         Unique on the page.
+    collapse : mapping, optional
+        ``epoch`` and ``recovered`` of a lasting fall, which is shaded.
     """
+    series = {
+        "train_loss": ("o-", BLUE, "training loss"),
+        "val_loss": ("s-", ORANGE, "validation loss"),
+        "val_accuracy": ("o-", BLUE, "validation accuracy"),
+        "val_macro_f1": ("s-", GREEN, "validation macro-F1"),
+        "train_accuracy": (".-", MUTED, "training accuracy"),
+    }
     values = {
         key: np.array([np.nan if row.get(key) is None else float(row[key] or 0.0) for row in history])
-        for key in ("epoch", "train_loss", "val_loss", "val_accuracy", "val_macro_f1")
+        for key in ("epoch", *series)
     }
-    epochs = values["epoch"] + 1
+    known = {key: line for key, line in series.items() if not np.isnan(values[key]).all()}
+    epochs, end = values["epoch"] + 1, len(history) + 0.5
     with style():
         figure, axes = new_figure(_WIDTH_IN, 4.4)
         figure.delaxes(axes)
-        upper, lower = figure.subplots(2, 1, sharex=True)
-        upper.plot(epochs, values["train_loss"], "o-", color=BLUE, markersize=3, label="training loss")
-        upper.plot(epochs, values["val_loss"], "s-", color=ORANGE, markersize=3, label="validation loss")
-        lower.plot(epochs, values["val_accuracy"], "o-", color=BLUE, markersize=3, label="validation accuracy")
-        lower.plot(epochs, values["val_macro_f1"], "s-", color=GREEN, markersize=3, label="validation macro-F1")
-        for each in (upper, lower):
+        with_scores = any(not key.endswith("loss") for key in known)
+        panels = list(np.atleast_1d(figure.subplots(1 + with_scores, 1, sharex=True)))
+        upper, lower = panels[0], panels[-1]
+        for key, (form, colour, title) in known.items():
+            drawn = upper if key.endswith("loss") else lower
+            drawn.plot(epochs, values[key], form, color=colour, markersize=3, label=title)
+        for each in panels:
+            if collapse is not None:
+                back = end if collapse["recovered"] is None else float(collapse["recovered"]) + 0.5
+                each.axvspan(float(collapse["epoch"]) + 0.5, back, color=ORANGE, alpha=0.12, label="collapse")
             each.axvline(best_epoch + 1, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="kept")
             each.legend(fontsize=8)
         upper.set(ylabel="loss")
         upper.set_ylim(bottom=0)
         lower.set(xlabel="epoch")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _percent(lower.yaxis)
-        return to_svg(figure, name, f"Learning curves over {len(history)} epochs; epoch {best_epoch + 1} was kept.")
+        if with_scores:
+            _percent(lower.yaxis)
+        fell = "" if collapse is None else f" The accuracy fell at epoch {int(collapse['epoch']) + 1}."
+        said = f"Learning curves over {len(history)} epochs; epoch {best_epoch + 1} was kept.{fell}"
+        return to_svg(figure, name, said)
 
 
 def head_search(trials: Sequence[Mapping[str, Any]], chosen: float) -> str:

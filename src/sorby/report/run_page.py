@@ -170,14 +170,16 @@ def _learning(run: Mapping[str, Any]) -> list[Drawn]:
         where = f"Fold {k}: " if several else ""
         stages = fit.get("stages") or ({"": fit} if fit.get("history") else {})
         for place, (stage, learnt) in enumerate(stages.items()):
-            svg = figures.learning(learnt["history"], int(learnt["best_epoch"]), f"learning-{k}-{place}")
+            fell = learnt.get("collapse")
+            svg = figures.learning(learnt["history"], int(learnt["best_epoch"]), f"learning-{k}-{place}", fell)
             measured = "loss and validation scores" if "val_loss" in learnt["history"][0] else "training loss"
             said = f"{measured} over {count(len(learnt['history']), 'epoch')}"
             kept = f"epoch {int(learnt['best_epoch']) + 1} had the best validation macro-F1 and was kept"
             if run["recipe"]["finetune"].get("keep") == "last":
                 kept = "the last epoch was kept, no epoch was chosen"
             of_stage = f"stage {stage}: " if stage else ""
-            found.append(Drawn(drawing(svg), _sentence(f"{where}{of_stage}{said}; {kept}.")))
+            falls = f" {_sentence(fell['sentence'])}." if fell else ""
+            found.append(Drawn(drawing(svg), _sentence(f"{where}{of_stage}{said}; {kept}.") + falls))
         if not several:
             searched = fit.get("head_trials", {}).items()  # a head of fixed strength has nothing to show
             found += [_search(fit, stage, trials) for stage, trials in searched if stage in fit["c"]]

@@ -281,6 +281,7 @@ class FinetuneTrainer:
     def train_network(
         self, recipe: Recipe, train: Rows, validation: Rows, name: str, on_epoch: OnEpoch | None = None
     ) -> FinetunedHead:
+        plan.warnings.extend(_collapses(done.notes, name))
         """Train a network by another recipe on the same pixels, and nothing else: no calibration, no judge.
 
         Parameters
@@ -393,6 +394,17 @@ def _range_um(plan: Plan, rows: Rows) -> tuple[float, float] | None:
     sizes = _pixel_sizes(plan, rows)
     known = sizes[np.isfinite(sizes)]
     return (float(known.min()), float(known.max())) if len(known) else None
+
+def _collapses(notes: dict[str, Any], name: str) -> list[str]:
+    """Say which trainings, stage by stage, collapsed on the way."""
+    stages = notes.get("stages", {"": notes})
+    where = "" if name == "train" else f"{name}: "
+    return [
+        f"{where}{f'stage {stage}: ' if stage else ''}{stage_notes['collapse']['sentence']}"
+        for stage, stage_notes in stages.items()
+        if stage_notes["collapse"] is not None
+    ]
+
 
 
 def make_trainer(plan: Plan, recipe: Recipe, state_folder: Path, device: Device) -> FrozenTrainer | FinetuneTrainer:
