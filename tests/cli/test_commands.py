@@ -18,7 +18,8 @@ from PIL import Image
 
 from sorby.cli import cli
 from sorby.cli._frame import finite, overrides, run
-from sorby.cli.train import _show_train
+from sorby.cli.corpus import _show_audit
+from sorby.cli.train import _over_folds, _show_train
 from sorby.errors import InputError
 from textures import CLASSES, Trained, texture, write_folder
 
@@ -470,3 +471,22 @@ def test_the_program_itself_prints_json_and_leaves_with_its_code(trained: Traine
     assert refused.returncode == 2
     assert refused.stdout == ""
     assert refused.stderr.startswith("error: No such command 'inspekt'")
+
+
+def test_an_interval_over_folds_ends_where_shares_end() -> None:
+    assert _over_folds([0.9466, 0.9972]) == "95 % CI 94.66 to 99.72 %"
+    assert _over_folds([0.9580, 1.0124]) == "95 % CI 95.80 to 100.00 %, cut at 100 %,"
+    assert _over_folds([-0.02, 1.01]) == "95 % CI 0.00 to 100.00 %, cut at 0 % and 100 %,"
+    assert _over_folds(None) == "no interval"
+
+
+def test_an_audit_says_a_leak_once() -> None:
+    how = "3 of 9 images show one of 2 specimens that stand on both sides"
+    result = {
+        "n": 9, "method": "pHash", "duplicates": [], "near_duplicates": {"pairs": 0}, "embedding": None, "table1": None,
+        "table1_by_specimen": None, "leakage": {"fold 1": {"leaking": 3, "n": 9, "how": how}}, "shortcuts": [],
+        "synthetic": None, "warnings": [f"fold 1: {how}", "specimens are unknown"], "report": None,
+    }  # fmt: skip
+    said = _show_audit(result)
+    assert said.count(how) == 1
+    assert "warning: specimens are unknown" in said

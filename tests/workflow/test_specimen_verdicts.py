@@ -64,6 +64,8 @@ def test_each_specimen_has_one_row_whose_parts_fit_together(fractures: Fractures
         assert carried <= own[row["specimen"]]
     assert len(verdicts) == len(known)
     assert result["by_specimen"]["n"] == len(specimens)
+    told = {one["specimen"]: "|".join(one["reasons"]) for one in result["by_specimen"]["referred_specimens"]}
+    assert told == dict(specimens.loc[specimens["reason"] != "", ["specimen", "reason"]].to_numpy())
 
 
 def test_specimens_it_was_taught_on_are_named_right(fractures: Fractures, judged) -> None:

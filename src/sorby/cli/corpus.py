@@ -66,7 +66,8 @@ def _show_audit(result: dict[str, Any]) -> str:
         lines.append(f"{name}: {entry['leaking']} of {entry['n']} images leak ({entry['how']})")
     for entry in result["shortcuts"]:
         lines.append(f"label by {entry['column']}: Cramér's V {entry['cramers_v']:.2f}, n = {entry['n']}")
-    lines += [f"warning: {line}" for line in result["warnings"]]
+    told = {f"{name}: {entry['how']}" for name, entry in result["leakage"].items()}  # stands above, with its count
+    lines += [f"warning: {line}" for line in result["warnings"] if line not in told]
     return "\n".join([*lines, *([f"report    {result['report']}"] if result["report"] else [])])
 
 

@@ -12,6 +12,9 @@ from sorby.cli._options import device_option, out_option, signed_option
 from sorby.workflow import inspection
 from sorby.workflow.explaining import METHODS, Method
 
+#: Referred specimens that are named on the screen.
+_NAMED = 20
+
 
 def _show(result: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {label}" for label, count in result["labels"].items())
@@ -31,8 +34,11 @@ def _specimen_lines(found: dict[str, Any] | None) -> list[str]:
     if found is None:
         return []
     counts = ", ".join(f"{count} {label}" for label, count in found["labels"].items())
+    listed = found["referred_specimens"]
     return [
         f"{found['n']} specimens by {found['method']}: {counts}; {found['referred']} referred",
+        *(f"  refer   {one['specimen']}: {one['label']}? {', '.join(one['reasons'])}" for one in listed[:_NAMED]),
+        *([f"  and {len(listed) - _NAMED} more, in the table"] if len(listed) > _NAMED else []),
         f"specimens {found['specimens']}",
     ]
 

@@ -29,6 +29,14 @@ def _interval(bounds: list[float] | None) -> str:
     return "no interval" if bounds is None else f"95 % CI {100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
 
 
+def _over_folds(bounds: list[float] | None) -> str:
+    """Write an interval over folds, cut where a share ends: Student's t knows of no end."""
+    if bounds is None or (bounds[0] >= 0 and bounds[1] <= 1):
+        return _interval(bounds)
+    ends = [where for where, beyond in (("0 %", bounds[0] < 0), ("100 %", bounds[1] > 1)) if beyond]
+    return f"{_interval([max(bounds[0], 0.0), min(bounds[1], 1.0)])}, cut at {' and '.join(ends)},"
+
+
 def _warnings(result: dict[str, Any]) -> list[str]:
     return [f"note      {line}" for line in result["warnings"]]
 
@@ -50,7 +58,7 @@ def _show_crossval(result: dict[str, Any]) -> str:
     lines = []
     for name, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1")):
         entry = result[name]
-        spread = f"sd {_percent(entry['sd'])}  ({_interval(entry['ci95'])} over {result['folds']} folds)"
+        spread = f"sd {_percent(entry['sd'])}  ({_over_folds(entry['ci95'])} over {result['folds']} folds)"
         lines.append(f"{title}  {_percent(entry['mean'])}  {spread}")
     kept = "specimens kept whole" if result["grouped"] else "split by image"
     lines += [f"n         {result['n']} images, {kept}", *_inflated(result), *_matched(result), *_warnings(result)]

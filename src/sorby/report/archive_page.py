@@ -88,6 +88,7 @@ def archive_page(facts: ArchiveFacts) -> str:
         contradicted=int(table["magnification_conflict"].notna().sum()),
         shots=_shots(facts),
         rows=open_rows,
+        sure=_sure,
         n_review=len(facts.review),
         limit=facts.limit,
         conflicts=result["conflicts"][:_LINES],
@@ -95,6 +96,13 @@ def archive_page(facts: ArchiveFacts) -> str:
         report_problems=result["report_problems"][:_LINES],
         quarantined=result["quarantined"][:_LINES],
     )
+
+
+def _sure(confidence: float | None) -> str:
+    """Return a confidence with two digits; above .99 a rule of thumb knows no differences, so no number stands there."""
+    if confidence is None or confidence != confidence:
+        return "none"
+    return "over 0.99" if confidence > 0.99 else f"{confidence:.2f}"
 
 
 def _sentences(facts: ArchiveFacts) -> list[str]:

@@ -149,7 +149,7 @@ def audit_corpus(
     )  # fmt: skip
     result = {
         **found,
-        "warnings": [*opened.warnings, *found["warnings"], *too_few],
+        "warnings": list(dict.fromkeys([*opened.warnings, *found["warnings"], *too_few])),
         "quarantined": [entry.as_dict() for entry in (*opened.quarantined, *unreadable)],
         "report": None,
     }

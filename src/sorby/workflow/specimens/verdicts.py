@@ -152,7 +152,7 @@ def judge_specimens(
     -------
     dict
         ``specimens`` (the CSV), ``n``, ``referred``, ``labels``, ``reasons``, ``method``, ``guarantee``,
-        ``rare_class``, ``warnings``.
+        ``rare_class``, ``referred_specimens`` (of each: ``specimen``, ``label``, ``reasons``), ``warnings``.
     """
     names = np.array(specimens.names([verdict.image for verdict in seen.verdicts]), object)
     unique, index = np.unique(names.astype(str), return_inverse=True)
@@ -186,6 +186,11 @@ def judge_specimens(
         if judge is not None
         else f"majority vote of the images' sets: misses at most twice as often as one of them ({conformal.guarantee})",
         "rare_class": {} if judge is None else dict(judge.rare),
+        "referred_specimens": [
+            {"specimen": row[0], "label": row[1], "reasons": list(codes)}
+            for row, codes in zip(rows, decided.reasons, strict=True)
+            if codes
+        ],
         "warnings": [] if judge is None else _unchecked(judge, seen),
     }
 
