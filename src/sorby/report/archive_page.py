@@ -99,7 +99,7 @@ def archive_page(facts: ArchiveFacts) -> str:
 
 
 def _sure(confidence: float | None) -> str:
-    """Return a confidence with two digits; above .99 a rule of thumb knows no differences, so no number stands there."""
+    """Return a confidence with two digits; above .99 a rule of thumb knows no differences."""
     if confidence is None or confidence != confidence:
         return "none"
     return "over 0.99" if confidence > 0.99 else f"{confidence:.2f}"
