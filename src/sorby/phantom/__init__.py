@@ -20,7 +20,9 @@ from sorby.phantom.needles import Lognormal, NeedleTable
 from sorby.phantom.novel import ALL_KINDS, FAR_OOD, NEAR_OOD, NOVEL_KINDS, NovelPhantom, render_novel
 from sorby.phantom.optics import Instrument, instrument_catalogue
 from sorby.phantom.published import published_plan, write_published_steel
-from sorby.phantom.raters import HABITS, Panel, RaterHabits, day_to_day, draw_panel, rate, reduce_ratings, round_robin
+from sorby.phantom.rater_panel import HABITS, Panel, RaterHabits, draw_panel
+from sorby.phantom.raters import day_to_day, rate
+from sorby.phantom.round_robins import reduce_ratings, round_robin
 from sorby.phantom.specimens import SUBTYPES, Etching, SteelSpec, SteelSpecimen, draw_specimen
 from sorby.phantom.steel import PHASES, SteelPhantom, render_steel
 from sorby.phantom.steel_set import DEMO_CLASSES, PUBLISHED_COUNTS, write_novel, write_steel

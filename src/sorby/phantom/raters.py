@@ -3,14 +3,12 @@
 A rater first names the subtype, then a size from the range of the subtype *named* (S1's web form). The subtype is
 the one that seems likeliest: its evidence grows with how clearly the image shows it, and is blurred by what misleads
 everyone about this image, by the rater's own leaning, and by chance. The size is the structure's place on the house
-scale as the rater's criterion sees it, shifted by the image, by the rater's bias and by chance. Panels drawn from
-:class:`RaterHabits` agree as far as the published ones did.
+scale as the rater's criterion sees it, shifted by the image, by the rater's bias and by chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +17,11 @@ import numpy.typing as npt
 from sorby.corpus.grades import HOUSE_SCALE, GradeTable
 from sorby.errors import InputError
 from sorby.phantom.fields import Float64
+from sorby.phantom.rater_panel import SUBTYPES, Panel, draw_panel
 
 Table = Mapping[str, Any]
 Codes = npt.NDArray[np.object_]
 
-_SUBTYPES = ("B", "G", "M")
 _COLUMNS = (
     "subtype",
     "mean_needle_length_um",
@@ -33,159 +31,28 @@ _COLUMNS = (
     "carbide_fraction",
     "etching_depth",
 )
-#: How unlike two subtypes look, 1 on average: martensites of both kinds and bainite, rows and columns as _SUBTYPES.
+#: How unlike two subtypes look, 1 on average: martensites of both kinds and bainite, rows and columns as SUBTYPES.
 _UNLIKE = np.array([[0.0, 0.9, 1.1], [0.9, 0.0, 1.0], [1.1, 1.0, 0.0]])
 #: Sizes a rater can name; 5 is coarser than the coarsest class, 9 and 10 are one class.
 RATED_SIZES = (5, 6, 7, 8, 9, 10)
 _SIZE_CLASS = {5: "6", 6: "6", 7: "7", 8: "8", 9: "9-10", 10: "9-10"}
-#: What the round robin asked for (S1-50): images of each subtype, and how many of all are difficult.
-ROUND_ROBIN = {"G": 11, "B": 5, "M": 4}
-DIFFICULT = 12
 
 
-@dataclass(frozen=True)
-class RaterHabits:
-    """The population that panels are drawn from.
+def rating_columns(table: Table) -> dict[str, npt.NDArray[Any]]:
+    """Return what an image shows to a rater, by name.
 
-    The defaults of the first block are fitted (``benchmarks/rater_panel.py --fit``): Nelder-Mead over its ten
-    constants on the truth of the published set, so that the means over 60 seeds meet the published Fleiss kappas
-    (full codes .146, subtype .330, reduced codes .152, reduced among five daily raters .318), and, at a seventh of
-    the weight, the published accuracies (subtype .639, size given subtype .313, both .200, reduced .251); then
-    rounded and checked on other seeds. The four kappas leave a valley, not a point: bias and what misleads everyone
-    can be traded for each other, and the accuracies are what asks for raters who grade a class too coarse. The
-    second block is set by hand.
-
-    Attributes
-    ----------
-    skill_daily, skill_occasional : float
-        Evidence for the true subtype in units of the chance error (logits), of raters who rate daily, and weekly to
-        monthly.
-    leaning : float
-        Standard deviation between raters of the leaning towards a subtype, logits.
-    look : float
-        Standard deviation between images of what misleads all raters alike about the subtype, logits.
-    mean_bias : float
-        What raters without context are off by on average, in grades (one size class is one grade); below 0 they
-        grade too coarse.
-    bias_daily, bias_occasional : float
-        Standard deviation between raters of the bias, in grades.
-    spread_daily, spread_occasional : float
-        Standard deviation of one rating, in grades.
-    shared_spread : float
-        Standard deviation between images of what misleads all raters alike about the size, in grades.
-    by_extremes : float
-        Share of choices made by the extremes instead of the overall impression (S1-57: 13 %).
-    cut_9_10 : float
-        Where sizes 9 and 10 part on the grade scale; class 9-10 begins at 8.5.
-    cut_spread : float
-        Standard deviation between raters of that cut.
-    etch_effect : float
-        Grades by which an over-etched image (depth 2 instead of 1) looks coarser.
-    context : float
-        What knowing the process leaves of bias and spread in the day-to-day label.
-    daily, occasional : int
-        Raters of each kind in a panel (S1-51).
+    Raises
+    ------
+    InputError
+        A column is missing, or a subtype unknown.
     """
-
-    skill_daily: float = 2.8
-    skill_occasional: float = 1.45
-    leaning: float = 0.3
-    look: float = 0.95
-    mean_bias: float = -1.3
-    bias_daily: float = 0.2
-    bias_occasional: float = 0.7
-    spread_daily: float = 0.42
-    spread_occasional: float = 0.9
-    shared_spread: float = 0.64
-
-    by_extremes: float = 0.13
-    cut_9_10: float = 9.1
-    cut_spread: float = 0.3
-    etch_effect: float = 0.5
-    context: float = 0.35
-    daily: int = 5
-    occasional: int = 9
-
-
-HABITS = RaterHabits()
-
-
-@dataclass(frozen=True, eq=False)
-class Panel:
-    """Raters with their own habits; arrays have one entry a rater, the daily ones first.
-
-    Attributes
-    ----------
-    names : tuple of str
-        ``R01`` and so on.
-    daily : ndarray of bool, shape (R,)
-        Rates daily; the others weekly to monthly.
-    skill : ndarray of float64, shape (R,)
-        See :class:`RaterHabits`.
-    leaning : ndarray of float64, shape (R, 3)
-        Towards B, G, M.
-    bias, spread : ndarray of float64, shape (R,)
-        In grades; a positive bias grades too fine.
-    by_extremes : ndarray of float64, shape (R,)
-        Probability of judging by the extremes.
-    cut_9_10 : ndarray of float64, shape (R,)
-        See :class:`RaterHabits`.
-    habits : RaterHabits
-        What the panel was drawn from.
-    """
-
-    names: tuple[str, ...]
-    daily: npt.NDArray[np.bool_]
-    skill: Float64
-    leaning: Float64
-    bias: Float64
-    spread: Float64
-    by_extremes: Float64
-    cut_9_10: Float64
-    habits: RaterHabits
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-def draw_panel(seed: int, habits: RaterHabits = HABITS) -> Panel:
-    """Draw a panel of raters.
-
-    Parameters
-    ----------
-    seed : int
-        Same seed, same people.
-    habits : RaterHabits
-        The population.
-    """
-    rng = np.random.default_rng([1863, 14, seed])
-    count = habits.daily + habits.occasional
-    daily = np.arange(count) < habits.daily
-    leaning = habits.leaning * rng.standard_normal((count, len(_SUBTYPES)))
-    # Habits differ: Beta with the mean wanted and as much spread as two past choices leave.
-    extremes = rng.beta(2 * habits.by_extremes, 2 * (1 - habits.by_extremes), count)
-    return Panel(
-        names=tuple(f"R{number:02d}" for number in range(1, count + 1)),
-        daily=daily,
-        skill=np.where(daily, habits.skill_daily, habits.skill_occasional) * np.exp(0.25 * rng.standard_normal(count)),
-        leaning=leaning,
-        bias=habits.mean_bias + np.where(daily, habits.bias_daily, habits.bias_occasional) * rng.standard_normal(count),
-        spread=np.where(daily, habits.spread_daily, habits.spread_occasional)
-        * np.exp(0.15 * rng.standard_normal(count)),
-        by_extremes=extremes,
-        cut_9_10=habits.cut_9_10 + habits.cut_spread * rng.standard_normal(count),
-        habits=habits,
-    )
-
-
-def _columns(table: Table) -> dict[str, npt.NDArray[Any]]:
     missing = [name for name in _COLUMNS if name not in table]
     if missing:
         raise InputError(f"raters need the columns {', '.join(missing)}", "take the labels table of rendered phantoms")
     columns = {name: np.asarray(table[name]) for name in _COLUMNS}
-    unknown = sorted(set(columns["subtype"]) - set(_SUBTYPES))
+    unknown = sorted(set(columns["subtype"]) - set(SUBTYPES))
     if unknown:
-        raise InputError(f"steel subtype {str(unknown[0])!r} is unknown", f"allowed: {', '.join(_SUBTYPES)}")
+        raise InputError(f"steel subtype {str(unknown[0])!r} is unknown", f"allowed: {', '.join(SUBTYPES)}")
     return columns
 
 
@@ -213,7 +80,7 @@ def grade_number(value_um: npt.ArrayLike, limits_um: npt.ArrayLike) -> Float64:
 def _limits(scale: GradeTable, criterion: str) -> Float64:
     if len(scale.classes) != 4:
         raise InputError("raters know the classes 6, 7, 8 and 9-10", "use a grade table of four classes")
-    return np.stack([scale.limits(name, "mean" if criterion == "mean" else "maximum") for name in _SUBTYPES])
+    return np.stack([scale.limits(name, "mean" if criterion == "mean" else "maximum") for name in SUBTYPES])
 
 
 def _clarity(columns: Mapping[str, npt.NDArray[Any]], grade: Float64) -> Float64:
@@ -232,8 +99,8 @@ def _choose_subtype(
     subtype: npt.NDArray[Any], clarity: Float64, panel: Panel, noise: float, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
     """Return the subtype each rater names, as a number, shape (n, R)."""
-    true = np.array([_SUBTYPES.index(name) for name in subtype])
-    n, raters, kinds = len(true), len(panel), len(_SUBTYPES)
+    true = np.array([SUBTYPES.index(name) for name in subtype])
+    n, raters, kinds = len(true), len(panel), len(SUBTYPES)
     look = panel.habits.look * rng.standard_normal((n, 1, kinds))
     chance = rng.gumbel(size=(n, raters, kinds))
     evidence = -(clarity[:, None] * panel.skill)[:, :, None] * _UNLIKE[true][:, None, :]
@@ -296,10 +163,10 @@ def rate(table: Table, panel: Panel, seed: int, *, noise: float = 1.0, scale: Gr
     """
     if noise < 0:
         raise InputError(f"noise must not be below 0, not {noise:g}")
-    columns, habits = _columns(table), panel.habits
+    columns, habits = rating_columns(table), panel.habits
     rng = np.random.default_rng([1863, 280, seed])
     n = len(columns["subtype"])
-    overall = _true_grade(columns, scale)
+    overall = true_grade(columns, scale)
     chosen = _choose_subtype(columns["subtype"], _clarity(columns, overall), panel, noise, rng)
     seen = _seen_grade(columns, chosen, panel, noise, scale, rng)
     shared = habits.shared_spread * rng.standard_normal((n, 1))
@@ -329,7 +196,7 @@ def day_to_day(
     raters : ndarray of object, shape (n,)
         Who gave them.
     """
-    columns = _columns(table)
+    columns = rating_columns(table)
     rng = np.random.default_rng([1863, 1641, seed])
     daily = np.flatnonzero(panel.daily)
     if not daily.size:
@@ -343,15 +210,15 @@ def day_to_day(
     error = panel.habits.context * (
         panel.bias[who] - panel.habits.mean_bias + panel.spread[who] * rng.standard_normal(n)
     )
-    grade = _true_grade(columns, scale) + noise * error
+    grade = true_grade(columns, scale) + noise * error
     size = _name_size(grade, panel.cut_9_10[who])
     labels = np.array([name + _SIZE_CLASS[int(s)] for name, s in zip(columns["subtype"], size, strict=True)], object)
     return labels, np.array([panel.names[place] for place in who], dtype=object)
 
 
-def _true_grade(columns: Mapping[str, npt.NDArray[Any]], scale: GradeTable) -> Float64:
+def true_grade(columns: Mapping[str, npt.NDArray[Any]], scale: GradeTable) -> Float64:
     """Return the place on the grade scale by subtype and criterion as they are, shape (n,)."""
-    kind = np.array([_SUBTYPES.index(name) for name in columns["subtype"]])
+    kind = np.array([SUBTYPES.index(name) for name in columns["subtype"]])
     mean = grade_number(columns["mean_needle_length_um"], _limits(scale, "mean")[kind])
     largest = grade_number(columns["largest_needle_length_um"], _limits(scale, "maximum")[kind])
     coarse = columns["coarse_area_fraction"].astype(np.float64)
@@ -359,7 +226,7 @@ def _true_grade(columns: Mapping[str, npt.NDArray[Any]], scale: GradeTable) -> F
 
 
 def _spell(chosen: npt.NDArray[np.int64], size: npt.NDArray[np.int64]) -> Codes:
-    names = np.array(_SUBTYPES, dtype=object)[chosen]
+    names = np.array(SUBTYPES, dtype=object)[chosen]
     return np.asarray(names + size.astype(str).astype(object), dtype=object)
 
 
@@ -373,105 +240,6 @@ def structure_class(code: str) -> str:
     """
     size = code[1:]
     return code[0] + (_SIZE_CLASS[int(size)] if size.isdecimal() and int(size) in _SIZE_CLASS else size)
-
-
-def reduce_ratings(ratings: Codes, truth: npt.ArrayLike, classes: Sequence[str]) -> tuple[Codes, npt.NDArray[np.bool_]]:
-    """Reduce ratings to the classes a model knows, as S1 did: scarce ones dropped, 9 and 10 merged.
-
-    Images whose label is not among the classes go, and so does every rating of a class that is not: the items left
-    have unequal numbers of raters.
-
-    Parameters
-    ----------
-    ratings : ndarray of object, shape (n, R)
-        Full codes.
-    truth : array_like of str, shape (n,)
-        Label of each image.
-    classes : sequence of str
-        The classes kept.
-
-    Returns
-    -------
-    ratings : ndarray of object, shape (kept, R)
-        Codes of the classes; None where a rating was dropped.
-    kept : ndarray of bool, shape (n,)
-        Images kept.
-    """
-    known = set(classes)
-    kept = np.array([label in known for label in np.asarray(truth, dtype=object)], dtype=bool)
-    merged = [[structure_class(code) for code in row] for row in ratings[kept]]
-    reduced = np.array([[code if code in known else None for code in row] for row in merged], dtype=object)
-    return reduced.reshape(int(kept.sum()), ratings.shape[1]), kept
-
-
-def round_robin(
-    table: Table,
-    seed: int,
-    *,
-    predictions: npt.ArrayLike | None = None,
-    images: Mapping[str, int] = ROUND_ROBIN,
-    difficult: int = DIFFICULT,
-    scale: GradeTable = HOUSE_SCALE,
-) -> npt.NDArray[np.int64]:
-    """Choose the images of a round robin: difficult and plain ones, mixed (S1-50).
-
-    Parameters
-    ----------
-    table : mapping of columns
-        As for :func:`rate`, with ``label``.
-    seed : int
-    predictions : array_like of str, shape (n,), optional
-        What a model said; difficult is what it got wrong. Where None, or where it got too few wrong, difficult is
-        what lies nearest to a class limit.
-    images : mapping of str to int
-        Images of each subtype.
-    difficult : int
-        How many of all are difficult.
-    scale : GradeTable
-        The house scale.
-
-    Returns
-    -------
-    ndarray of int64, shape (sum of images,)
-        Rows of the table. All sizes are drawn nearly equally often, as in the published round robin, where 3 of 20
-        images were of the classes too scarce to be taught (1 % of the set).
-
-    Raises
-    ------
-    InputError
-        The table has too few images of a subtype.
-    """
-    columns, labels = _columns(table), np.asarray(table["label"], dtype=object)
-    rng = np.random.default_rng([1863, 20, seed])
-    near = np.abs((_true_grade(columns, scale) % 1.0) - 0.5)  # 0 at a limit, .5 in mid-class
-    wrong = None if predictions is None else np.asarray(predictions, dtype=object) != labels
-    total = sum(images.values())
-    chosen: list[int] = []
-    hard_left, left = difficult, total
-    for name, wanted in images.items():
-        pool = np.flatnonzero(columns["subtype"] == name)
-        if pool.size < wanted:
-            raise InputError(f"{pool.size} images of subtype {name} for a round robin of {wanted}")
-        hard = min(round(hard_left * wanted / left), wanted) if left else 0
-        hard_left, left = hard_left - hard, left - wanted
-        order = pool[np.argsort(near[pool], kind="stable")]
-        tough = order[: max(hard, len(order) // 4)]
-        if wrong is not None and wrong[pool].sum() >= hard:
-            tough = pool[wrong[pool]]
-        first = _spread_over_classes(tough, labels, hard, rng)
-        rest = np.setdiff1d(pool, tough if pool.size - tough.size >= wanted - hard else first)
-        chosen.extend(first.tolist())
-        chosen.extend(_spread_over_classes(rest, labels, wanted - hard, rng).tolist())
-    return rng.permutation(np.array(chosen, dtype=np.int64))
-
-
-def _spread_over_classes(
-    pool: npt.NDArray[np.int64], labels: Codes, count: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Draw *count* of the pool without replacement; all classes in it nearly equally often."""
-    _, place, size = np.unique(labels[pool].astype(str), return_inverse=True, return_counts=True)
-    weight = size[place].astype(np.float64) ** -0.95
-    return rng.choice(pool, count, replace=False, p=weight / weight.sum())
 
 
 def with_ratings(

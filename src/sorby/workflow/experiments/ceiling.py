@@ -14,7 +14,8 @@ from sorby.classify.heads import structure_of
 from sorby.errors import InputError
 from sorby.evidence import bootstrap_estimate, cluster_bootstrap, proportion, share, specimen_index
 from sorby.evidence.intervals import RESAMPLES, sum_by_group
-from sorby.phantom.raters import day_to_day, draw_panel, structure_class
+from sorby.phantom.rater_panel import draw_panel
+from sorby.phantom.raters import day_to_day, structure_class
 from sorby.progress import bar
 from sorby.report import experiment_figures
 from sorby.report.experiment_page import Column, Figure, Table, points
