@@ -10,6 +10,7 @@ import click
 from sorby.cli._frame import overrides, reports
 from sorby.cli._options import column_options, device_option, out_option, recipe_options
 from sorby.errors import InputError
+from sorby.workflow.experiments.synthetic_images import SHORT_TEACHING
 from sorby.workflow.papers import PAPERS
 
 
@@ -38,7 +39,14 @@ def _fracture_row(row: dict[str, Any]) -> str:
     )
 
 
-_ROWS = {"S1": _steel_row, "S3": _membrane_row, "S4": _fracture_row}
+def _corrosion_row(row: dict[str, Any]) -> str:
+    ours, published = row["ours"], row["published"]["value"]
+    low, high = ours["ci95"]
+    said = f"{100 * ours['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{row['what']:<34} published {100 * published:.1f} %   ours {said}, {row['arm']}   {row['flag']}"
+
+
+_ROWS = {"S1": _steel_row, "S2": _corrosion_row, "S3": _membrane_row, "S4": _fracture_row}
 _S3_ONLY = (
     click.option("--scale", type=click.FloatRange(0, 4, min_open=True), default=1.0, show_default=True,
                  help="S3 without DATA: size of the phantom sheets; 0.25 is quick."),
@@ -57,9 +65,21 @@ _S3_ONLY = (
                       " specimens, triage."),
 )  # fmt: skip
 
+_S2_ONLY = (
+    click.option("--protocol", type=click.Choice(["folds", "one-out"]), default="folds", show_default=True,
+                 help="S2: folds of originals, or each left out once."),
+    click.option("--generator", default="small-data", show_default=True, help="S2: recipe of generated images."),
+    click.option("--generator-set", default=SHORT_TEACHING, show_default=True,
+                 help="S2: fields of that recipe, 'training.steps=500 image.size_px=64'."),
+    click.option("--exposures", type=click.IntRange(min=8), default=1000, show_default=True,
+                 help="S2: images that each network of the ablation sees."),
+    click.option("--epochs", type=click.IntRange(min=0), default=20, show_default=True,
+                 help="S2: epochs of the learning curve; 400 were published, 0 leaves it out."),
+)  # fmt: skip
 
-def _membrane_options(command: Any) -> Any:
-    for option in reversed(_S3_ONLY):
+
+def _own_options(command: Any) -> Any:
+    for option in reversed((*_S2_ONLY, *_S3_ONLY)):
         command = option(command)
     return command
 
@@ -68,11 +88,11 @@ def _membrane_options(command: Any) -> Any:
 @click.argument("name", type=click.Choice(list(PAPERS)))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @out_option("Folder of the page.")
-@click.option("--folds", type=click.IntRange(2, 100), help="S1, S4: folds of the cross-validation.")
+@click.option("--folds", type=click.IntRange(2, 100), help="S1, S2, S4: folds of the cross-validation.")
 @click.option("--maps/--no-maps", default=True, show_default=True,
               help="S1, S4: whether figures with attention are made.")  # fmt: skip
 @click.option("--specimens", type=click.IntRange(min=30), help="S4 without DATA: phantom specimens; 240 where absent.")
-@_membrane_options
+@_own_options
 @recipe_options
 @column_options
 @device_option
@@ -80,19 +100,20 @@ def _membrane_options(command: Any) -> Any:
 def paper(name: str, data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
     """Draw a paper's tables and figures again, published cells beside ours.
 
-    DATA is a corpus or table: of structure codes (S1), of scanned sheets with their masks (S3), or of fracture
-    surfaces with specimens and magnifications (S4). Without it, phantoms are rendered once and kept in the cache: at
-    the published counts (S1, S3), or 240 specimens (S4).
+    DATA is a corpus or table: of structure codes (S1), of pictures of two corroded alloys (S2), of scanned sheets with
+    their masks (S3), or of fracture surfaces with specimens and magnifications (S4). Without it, phantoms are rendered
+    once and kept in the cache: at the published counts (S1, S2, S3), or 240 specimens (S4).
 
     Example: sorby paper S1 corpus.parquet --out papers/S1
     """
     _refuse_others(name)
-    return {"S1": _steel, "S3": _membrane, "S4": _fracture}[name](data, out, **options)
+    return {"S1": _steel, "S2": _corrosion, "S3": _membrane, "S4": _fracture}[name](data, out, **options)
 
 
 #: Options that mean something to each paper; the others are for all.
 _OWN = {
     "S1": {"folds", "maps", "recipe", "label", "group", "image"},
+    "S2": {"folds", "label", "group", "image", "protocol", "generator", "generator_set", "exposures", "epochs"},
     "S3": {"scale", "repeats", "held_out", "grids", "fpr_limit", "b4", "split_holes", "studies"},
     "S4": {"folds", "maps", "recipe", "label", "group", "image", "studies", "specimens"},
 }
@@ -125,6 +146,23 @@ def _steel(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
         folds=options["folds"],
         maps=options["maps"],
         **columns,
+    )
+
+
+def _corrosion(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
+    from sorby.workflow.papers import run_corrosion_paper
+    from sorby.workflow.papers.corrosion import CorrosionOptions
+
+    if options["settings"]:
+        raise InputError("--set is no option of paper S2", "the generator's fields: --generator-set; see --help")
+    asked = {key: options[key] for key in ("protocol", "generator", "generator_set", "exposures", "epochs")}
+    return run_corrosion_paper(
+        out,
+        data,
+        options=CorrosionOptions(folds=options["folds"] or CorrosionOptions.folds, **asked),
+        seed=options["seed"] or 0,
+        device=options["device"],
+        **{key: options[key] for key in ("label", "group", "image")},
     )
 
 

@@ -31,6 +31,9 @@ _MODULES = (
     "triaging",
     "magnification",
     "unmatched",
+    "synthetic_images",
+    "severity",
+    "fusion",
 )
 _REGISTRY: dict[str, Experiment] = {}
 

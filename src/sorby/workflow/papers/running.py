@@ -1,4 +1,6 @@
-"""A paper's tables and figures drawn again, as one page and its JSON: the papers of steel, membranes and fractures."""
+"""A paper's tables and figures drawn again, as one page and its JSON: the papers of steel, corrosion, membranes and
+fractures.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from sorby.errors import InputError
 from sorby.files import write_json, write_text
 from sorby.report.paper_page import Part, paper_page
 from sorby.workflow.experiments.registry import Request
-from sorby.workflow.papers import durmaz2023, schmid2026, yan2023
+from sorby.workflow.papers import bhat2023, durmaz2023, schmid2026, yan2023
+from sorby.workflow.papers.corrosion import CorrosionOptions, paper_s2
+from sorby.workflow.papers.corrosion_phantoms import published_corrosion
 from sorby.workflow.papers.fracture import FractureOptions, paper_s4
 from sorby.workflow.papers.fracture_archive import SPECIMENS, published_fracture
 from sorby.workflow.papers.membrane import MembraneRequest, paper_s3
@@ -28,6 +32,7 @@ from sorby.workflow.phantoms import published_steel
 
 PAPERS = {
     "S1": "Durmaz et al. 2023: microstructure quality control of steels",
+    "S2": "Bhat et al. 2023: surfaces of 316L and AZ31B, and their electrochemistry",
     "S3": "Yan et al. 2023: in-line defect detection in fuel-cell membranes",
     "S4": "Schmid et al. 2026: causes of fracture in zirconia-toughened alumina",
 }
@@ -198,6 +203,56 @@ def run_fracture_paper(
     lead = [*_LEAD, *cells["differences"], *warnings]
     return _finished(
         "S4", out, lead, schmid2026.FLAWS, [*before, *parts], cells, cells["table_2"], warnings, base.seed, started
+    )
+
+
+def run_corrosion_paper(
+    out: Path | str,
+    data: Corpus | Path | str | None = None,
+    *,
+    options: CorrosionOptions | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    label: str | None = None,
+    group: str | None = None,
+    image: str | None = None,
+    before: Sequence[Part] = (),
+) -> dict[str, Any]:
+    """Draw the corrosion paper's tables and figures again.
+
+    Parameters
+    ----------
+    out : path
+        Gets ``paper.json`` and ``report.html``.
+    data : Corpus or path, optional
+        SEM pictures of two alloys; 12 and 13 phantoms where absent, rendered once and kept in the cache.
+    options : CorrosionOptions, optional
+    seed : int
+    device : {"auto", "cpu", "cuda"}
+    label, group, image : str, optional
+        Columns of a table.
+    before : sequence of Part
+        Further parts of the page that stand before the paper's.
+
+    Returns
+    -------
+    dict
+        ``paper``, ``table`` (published accuracies beside ours), ``cells``, ``report``, ``seconds``, ``warnings``.
+
+    Raises
+    ------
+    InputError
+        The data do not hold two classes, or too few originals.
+    """
+    started = time.perf_counter()
+    out, base = Path(out), Recipe(seed=seed)
+    source = published_corrosion(seed) if data is None else data
+    request = Request(source, out, base, device, {"label": label, "group": group, "image": image}, {})
+    parts, cells, warnings = paper_s2(request, options or CorrosionOptions())
+    shutil.rmtree(out / "state", ignore_errors=True)
+    lead = [*_LEAD, *cells["differences"], *warnings]
+    return _finished(
+        "S2", out, lead, bhat2023.FLAWS, [*before, *parts], cells, cells["accuracy"], warnings, seed, started
     )
 
 
