@@ -25,6 +25,7 @@ COMMANDS = {
         "sorby.cli.inspect:inspect",
         "Verdicts for images: label, confidence, set, novelty, referral.",
     ),
+    "layers": ("sorby.cli.layers:layers", "What every layer of a classifier's network makes of an image."),
     "specimens": ("sorby.cli.specimens:specimens", "Teach one verdict a specimen from all its images, with flags."),
     "anomaly": ("sorby.cli.anomaly:anomaly", "Find what good images do not show: fit, score, evaluate, update."),
     "line": ("sorby.cli.line:line", "A moving web to a roll map, and the speed that takes."),
