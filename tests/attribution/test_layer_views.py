@@ -10,9 +10,9 @@ from torch import nn
 from sorby.attribution.colour_maps import coloured
 from sorby.attribution.layer_views import chosen_layers, grid, layer_maps, view_layers, visible_layers
 from sorby.backbone.architecture import load
-from sorby.classify.classifier import ScoresOnly
 from sorby.classify.heads import Head, HeadSpec
 from sorby.classify.network import ClassifierNetwork
+from sorby.classify.scoring_graphs import ScoresOnly
 from sorby.errors import InputError
 
 

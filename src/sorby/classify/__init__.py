@@ -1,9 +1,10 @@
 """Classifiers: recipes, the frozen and the fine-tuned regime, and verdicts."""
 
 from sorby.bundle import register_loader
-from sorby.classify.classifier import KIND, Classifier, Verdict
+from sorby.classify.classifier import KIND, Classifier
 from sorby.classify.judge import REASONS, Judge, Verdicts
 from sorby.classify.recipe import Recipe
+from sorby.classify.verdict import Verdict
 
 register_loader(KIND, "sorby.classify.classifier:load_bundle")
 

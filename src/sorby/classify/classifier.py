@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,6 +24,8 @@ from sorby.classify.cross_stitch import cross_stitched
 from sorby.classify.heads import Head, HeadSpec, head_arrays, head_from_arrays
 from sorby.classify.judge import Judge, Verdicts
 from sorby.classify.network import ClassifierNetwork
+from sorby.classify.scoring_graphs import HeadOnStages, ScoresOnly
+from sorby.classify.verdict import Verdict
 from sorby.errors import BundleError, Quarantined, SorbyError
 from sorby.micrograph import Micrograph, read
 
@@ -36,70 +38,6 @@ _VERDICTS_AT_ONCE = 64
 Features = npt.NDArray[np.float32]
 
 
-class HeadOnStages(nn.Module):
-    """The frozen regime as one graph: uint8 images to class scores and pooled stage features.
-
-    Scores are NaN where the head reads the magnification too: it is given to the head outside of the graph.
-
-    Parameters
-    ----------
-    networks : sequence of StageFeatures
-        One; or two where one tells subtypes and the other sizes. Their features stand one after the other.
-    head : Head
-    """
-
-    def __init__(self, networks: Sequence[StageFeatures], head: Head) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self.head = head
-
-    @property
-    def features(self) -> StageFeatures:
-        """The first network."""
-        return cast(StageFeatures, self.networks[0])
-
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return scores (N, C) and features (N, D)."""
-        pooled = torch.cat([network(images) for network in self.networks], dim=1)
-        if self.head.spec.magnification is not None:  # which the images alone do not tell
-            return (pooled[:, :1] * torch.nan).expand(-1, len(self.head.spec.classes)), pooled
-        return self.head(pooled), pooled
-
-
-class ScoresOnly(nn.Module):
-    """The graph as attribution wants it: scores only, and of the image as it stands where views are averaged.
-
-    Parameters
-    ----------
-    graph : HeadOnStages or ClassifierNetwork
-    stage : str, optional
-        Logarithms of the probabilities of one stage (``subtype``, or the sizes of the subtype of that name) in
-        place of the class scores.
-    magnification : float, optional
-        Of all images, where the head reads it; the mean of the taught ones where absent.
-    """
-
-    def __init__(
-        self, graph: HeadOnStages | ClassifierNetwork, stage: str | None = None, magnification: float | None = None
-    ) -> None:
-        super().__init__()
-        self.graph, self.stage = graph, stage
-        self.magnification = torch.nan if magnification is None else magnification
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return scores (N, C)."""
-        if isinstance(self.graph, HeadOnStages):
-            pooled = torch.cat([cast(StageFeatures, network).pooled(images) for network in self.graph.networks], dim=1)
-        else:
-            pooled = self.graph.embed(images)
-        head = self.graph.head
-        if head.spec.magnification is not None:
-            pooled = torch.cat([pooled, pooled.new_full((len(pooled), 1), self.magnification)], dim=1)
-        if self.stage is None:
-            return cast(torch.Tensor, head(pooled))
-        return head.composition.stages(head.readout(pooled))[self.stage].clamp_min(1e-9).log()
-
-
 def with_magnification(features: Features, magnification: npt.NDArray[np.float64]) -> Features:
     """Return features (N, D) with the magnification (N,) as last column; what is not above 0 is unknown."""
     known = np.where(magnification > 0, magnification, np.nan).astype(np.float32)
@@ -109,72 +47,6 @@ def with_magnification(features: Features, magnification: npt.NDArray[np.float64
 def short_hashes(hashes: Iterable[str]) -> npt.NDArray[np.uint64]:
     """Return the first 64 bits of SHA-256 hashes given as hexadecimal text."""
     return np.array([int(text[:16], 16) for text in hashes], np.uint64)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What sorby says of one image.
-
-    Attributes
-    ----------
-    image : Path
-    label : str
-        Most probable class.
-    confidence : float
-        Its calibrated probability.
-    probabilities : dict of str to float
-    labels : tuple of str
-        Conformal set.
-    novelty : float
-        p-value of "like the taught images".
-    reasons : tuple of str
-        Why a person must look; empty where nobody must.
-    stages : dict of str to dict of str to float
-        What each stage says by itself, uncalibrated: ``subtype``, then the sizes of the chosen subtype; empty
-        where the head has one stage.
-    lengths_um : dict of str to tuple of float
-        Predicted needle lengths in micrometres with the ends of their interval, by name (``mean``, ``largest``,
-        ``q95`` ...); empty where the head predicts none.
-    pixel_size_um, scale_source
-        Scale of the image as read.
-    notes : tuple of str
-        What reading did to the image.
-    """
-
-    image: Path
-    label: str
-    confidence: float
-    probabilities: dict[str, float]
-    labels: tuple[str, ...]
-    novelty: float
-    reasons: tuple[str, ...]
-    pixel_size_um: float | None
-    scale_source: str
-    notes: tuple[str, ...]
-    stages: dict[str, dict[str, float]] = field(default_factory=dict)
-    lengths_um: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-
-    @property
-    def trace(self) -> str:
-        """Say in one line which stage decided what, e.g. ``subtype G (.97) -> size of G 9-10 (.88)``.
-
-        Where probabilities are multiplied, the subtype of the label need not be the most probable one; both are named.
-        """
-        steps = []
-        for name, said in self.stages.items():
-            best = max(said, key=said.__getitem__)
-            steps.append(f"{name} {best} ({said[best]:.2f})")
-        if len(self.stages) == 2:
-            of = list(self.stages)[1].removeprefix("size of ")
-            said = self.stages["subtype"]
-            if said[of] < max(said.values()):
-                steps[0] += f" but {of} ({said[of]:.2f}) as a product"
-        return " -> ".join(steps)
-
-    @property
-    def referred(self) -> bool:
-        """Whether the image goes to a person."""
-        return bool(self.reasons)
 
 
 @dataclass(eq=False)

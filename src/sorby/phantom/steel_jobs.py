@@ -15,7 +15,7 @@ from sorby.phantom.alloys import with_alloy, with_coarse_patches
 from sorby.phantom.novel import render_novel
 from sorby.phantom.specimens import SteelSpecimen, draw_specimen
 from sorby.phantom.steel import SteelPhantom, render_steel
-from sorby.phantom.writing import FileFormat, share_out, write_mask, write_picture
+from sorby.phantom.writing import FileFormat, gather, write_mask, write_picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,11 +178,7 @@ def carry_out(
     """Write all images and return their rows in order."""
     for name in ("images", "masks", "needles") if truth_files else ("images",):
         (folder / name).mkdir()
-    rows: list[dict[str, Any]] = []
-    for done in share_out(work, jobs, processes):
-        rows.extend(done)
-        if progress is not None:
-            progress(len(rows), total)
+    rows = gather(work, jobs, processes, total, progress)
     if len({row["path"] for row in rows}) < len(rows):  # names are hashes of seeds: about once in a thousand sets
         raise InputError("two specimens of this set have the same name", "take another seed")
     return rows

@@ -92,3 +92,29 @@ def share_out(work: Callable[[Job], Done], jobs: Sequence[Job], processes: int |
         yield from pool.map(work, jobs, chunksize=max(1, min(8, len(jobs) // (4 * wanted))))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def gather(
+    work: Callable[[Job], Sequence[Done]],
+    jobs: Sequence[Job],
+    processes: int | None,
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Done]:
+    """Return what every job returns for its images, in order, and tell how far it is.
+
+    Parameters
+    ----------
+    work, jobs, processes
+        See :func:`share_out`; *work* returns one entry an image.
+    total : int
+        Images in all.
+    progress : callable, optional
+        Called with images done and images in all.
+    """
+    rows: list[Done] = []
+    for done in share_out(work, jobs, processes):
+        rows.extend(done)
+        if progress is not None:
+            progress(len(rows), total)
+    return rows

@@ -21,7 +21,7 @@ from sorby.attribution import (
     token_network,
 )
 from sorby.classify import Classifier
-from sorby.classify.classifier import HeadOnStages
+from sorby.classify.scoring_graphs import HeadOnStages
 from sorby.errors import InputError
 from sorby.files import atomic_write
 from sorby.micrograph import Micrograph, resize, to_uint8

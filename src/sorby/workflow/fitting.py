@@ -21,7 +21,7 @@ from sorby.backbone.architecture import Backbone, StageFeatures, to_onnx
 from sorby.backbone.pipeline import prepared
 from sorby.backbone.runtime import Device, OpenVINORuntime, Runtime, TorchRuntime, resolve_device, run
 from sorby.classify import Classifier, Recipe, Verdicts
-from sorby.classify.classifier import HeadOnStages, short_hashes, with_magnification
+from sorby.classify.classifier import short_hashes, with_magnification
 from sorby.classify.cross_stitch import CrossStitched
 from sorby.classify.finetune import OnEpoch, Part
 from sorby.classify.heads import Head, HeadSpec, Targets, fit_head, spec_for
@@ -29,6 +29,7 @@ from sorby.classify.judge import cross_fitted_judge, held_out_judge
 from sorby.classify.label_noise import learn_from_doubtful
 from sorby.classify.network import ClassifierNetwork
 from sorby.classify.recipe import BalanceSection, HeadSection
+from sorby.classify.scoring_graphs import HeadOnStages
 from sorby.classify.staged_finetune import FinetunedHead, finetune_head
 from sorby.corpus import splits
 from sorby.errors import InputError, Quarantined, SorbyError

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sorby.attribution.colour_maps import COLOUR_MAPS
 from sorby.attribution.layer_views import LayerView, chosen_layers, view_layers, visible_layers
-from sorby.classify.classifier import Verdict
+from sorby.classify.verdict import Verdict
 from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.files import staged_directory, write_text
 from sorby.micrograph import read

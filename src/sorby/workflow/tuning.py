@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,20 +18,20 @@ from sorby import provenance
 from sorby.backbone.runtime import Device
 from sorby.classify import Recipe
 from sorby.classify import recipe as recipes
-from sorby.classify.search_space import Choice, Dimension, Real, described, search_space
+from sorby.classify.search_space import Choice, Dimension, Real, search_space
 from sorby.corpus import Corpus, splits
 from sorby.errors import InputError, MissingPartError
 from sorby.evidence import confusion_matrix, from_confusion
-from sorby.files import atomic_write, sha256_bytes, write_json, write_text
+from sorby.files import sha256_bytes, write_json
 from sorby.progress import bar
 from sorby.workflow.fitting import FinetuneTrainer, FrozenTrainer, Rows, make_trainer
 from sorby.workflow.runs import noting
 from sorby.workflow.training import Columns, Ready, prepare, split_parts
+from sorby.workflow.tuning_result import search_result, write_page
 
-STUDY_FILE, RESULT_FILE, BEST_FILE, TABLE_FILE = "study.db", "tuning.json", "best.yaml", "trials.csv"
+STUDY_FILE, RESULT_FILE = "study.db", "tuning.json"
 _STUDY = "sorby"
 _FOLDS = 3  # inner folds of a frozen trial
-_LEAST_FOR_IMPORTANCE = 4  # completed trials
 
 #: Successive halving as Schmid et al. set it.
 MIN_RESOURCE, REDUCTION = 3, 3
@@ -225,11 +222,11 @@ def tune(
             stored = stored or _stored(optuna, out, identity)
             stored.add_trial(study.trials[-1])
             advance(1)
-    result = _result(optuna, study, base, searched, space, ready, inner, out)
+    result = search_result(optuna, study, base, searched, space, ready, inner, out, out / STUDY_FILE)
     shutil.rmtree(out / "state", ignore_errors=True)
     result["seconds"] = time.perf_counter() - started
     if report:
-        result["report"] = _write_page(out, result, study, base, space)
+        result["report"] = write_page(out, result, study, base, space)
     write_json(out / RESULT_FILE, {**result, "provenance": provenance.describe(base.seed)})
     return result
 
@@ -360,116 +357,3 @@ def _suggest(trial: Any, name: str, dimension: Dimension) -> Any:
     if isinstance(dimension, Real):
         return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
     return trial.suggest_int(name, dimension.low, dimension.high)
-
-
-# -- what came out ------------------------------------------------------------------------------------------------
-
-
-def _result(
-    optuna: ModuleType,
-    study: Any,
-    base: Recipe,
-    searched: Recipe,
-    space: Mapping[str, Dimension],
-    ready: Ready,
-    inner: dict[str, int],
-    out: Path,
-) -> dict[str, Any]:
-    """Write table and best recipe and return what the command says."""
-    rows = [_row(trial) for trial in study.trials]
-    states = Counter(row["state"] for row in rows)
-    if not states["complete"]:
-        reasons = [str(row["reason"]) for row in rows if row["reason"]]
-        raise InputError(
-            f"none of {len(rows)} trials was trained to its end{f' ({reasons[0]})' if reasons else ''}",
-            "more --trials, or another recipe",
-        )
-    best = study.best_trial
-    chosen = recipes.changed(base, {**best.params, "name": f"{base.name}-tuned"})
-    write_text(out / BEST_FILE, recipes.dump(chosen))
-    _write_table(out / TABLE_FILE, rows, list(space))
-    warnings = list(ready.warnings)
-    importance, why_not = _importance(optuna, study, searched.seed)
-    if why_not:
-        warnings.append(why_not)
-    warnings.append(
-        "the best value is the largest of many on the images it was chosen by and is too good; sorby train with"
-        f" {BEST_FILE} tests it on specimens that no trial has seen, cross-validation would test on those it was"
-        " chosen by"
-    )
-    return {
-        "best": {
-            "number": best.number,
-            "value": best.value,
-            "metric": "macro_f1",
-            "settings": best.params,
-            "recipe": str(out / BEST_FILE),
-        },
-        "trials": rows,
-        "states": dict(states),
-        "importance": importance,
-        "inner": inner,
-        "grouped": ready.plan.grouped,
-        "space": {name: described(dimension) for name, dimension in space.items()},
-        "study": str(out / STUDY_FILE),
-        "table": str(out / TABLE_FILE),
-        "report": None,
-        "warnings": warnings,
-        "quarantined": [entry.as_dict() for entry in ready.quarantined],
-    }
-
-
-def _row(trial: Any) -> dict[str, Any]:
-    return {
-        "number": trial.number,
-        "state": trial.state.name.lower(),
-        "value": trial.value,
-        "steps": len(trial.intermediate_values),
-        "seconds": trial.user_attrs.get("seconds"),
-        "reason": trial.user_attrs.get("reason", ""),
-        "settings": dict(trial.params),
-    }
-
-
-def _importance(optuna: ModuleType, study: Any, seed: int) -> tuple[dict[str, float] | None, str]:
-    """Return each setting's share of the variance of the score by fANOVA (Hutter et al. 2014), or why there is none."""
-    values = {trial.value for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE}
-    if len(values) < _LEAST_FOR_IMPORTANCE:
-        return None, f"importance needs {_LEAST_FOR_IMPORTANCE} completed trials that differ, there are {len(values)}"
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {str(name): float(share) for name, share in found.items()}, ""
-
-
-def _write_table(path: Path, rows: list[dict[str, Any]], names: list[str]) -> None:
-    """Write one line a trial."""
-    fixed = ("number", "state", "value", "steps", "seconds", "reason")
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([*fixed, *names])
-    for row in rows:
-        writer.writerow([*(row[key] for key in fixed), *(row["settings"].get(name, "") for name in names)])
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode("utf-8"))
-
-
-def _write_page(out: Path, result: dict[str, Any], study: Any, base: Recipe, space: Mapping[str, Dimension]) -> str:
-    from sorby.report.tuning_page import TrialCurve, tuning_page
-
-    curves = [
-        TrialCurve(
-            trial.number,
-            trial.state.name.lower(),
-            None if trial.value is None else float(trial.value),
-            [float(trial.intermediate_values[step]) for step in sorted(trial.intermediate_values)],
-            dict(trial.params),
-        )
-        for trial in study.trials
-    ]
-    page = tuning_page(
-        base.name, curves, result, {name: described(dimension) for name, dimension in space.items()},
-        provenance.describe(base.seed),
-    )  # fmt: skip
-    path = out / "report.html"
-    write_text(path, page)
-    return str(path)

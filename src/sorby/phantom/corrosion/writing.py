@@ -18,7 +18,7 @@ from sorby.phantom.corrosion.imaging import SIZE, CorrosionView, render
 from sorby.phantom.corrosion.plate import CorrosionPlate
 from sorby.phantom.corrosion.relief import FORMS
 from sorby.phantom.corrosion.specimen import CorrosionSpecimen, FieldPlan
-from sorby.phantom.writing import FileFormat, share_out, write_mask, write_picture
+from sorby.phantom.writing import FileFormat, gather, write_mask, write_picture
 
 
 @dataclass(frozen=True)
@@ -153,22 +153,15 @@ def write_views(
     InputError
         A request cannot be met, or the folder cannot be written.
     """
-    total, done = sum(len(specimen.views) for specimen in specimens), 0
-    labels: list[dict[str, Any]] = []
-    truth: list[dict[str, Any]] = []
+    total = sum(len(specimen.views) for specimen in specimens)
     with staged_directory(out_dir, overwrite=overwrite) as folder:
         for part in ("images", "masks", "forms"):
             (folder / part).mkdir()
         work = [_Job(str(folder), specimen, size, bars, file_format) for specimen in specimens]
-        for rows in share_out(_write_specimen, work, jobs):
-            labels += [label for label, _ in rows]
-            truth += [true for _, true in rows]
-            done += len(rows)
-            if progress is not None:
-                progress(done, total)
-        table = pd.DataFrame(labels)
+        rows = gather(_write_specimen, work, jobs, total, progress)
+        table = pd.DataFrame([label for label, _ in rows])
         table.to_csv(folder / "labels.csv", index=False)
-        pd.DataFrame(truth).to_csv(folder / "truth.csv", index=False)
+        pd.DataFrame([true for _, true in rows]).to_csv(folder / "truth.csv", index=False)
         pd.DataFrame([specimen_row(specimen) for specimen in specimens]).to_csv(folder / "specimens.csv", index=False)
         write_json(folder / "forms.json", FORMS)
         write_curves(folder, specimens)

@@ -17,7 +17,7 @@ from sorby.phantom.fracture.reports import report_pdf, says_kilo, stated_load_n
 from sorby.phantom.fracture.specimen import FractureSpecimen, ViewPlan
 from sorby.phantom.fracture.surface import CUES
 from sorby.phantom.fracture.writing import specimen_row, take, view_row, write_view
-from sorby.phantom.writing import FileFormat, share_out, write_mask
+from sorby.phantom.writing import FileFormat, gather, write_mask
 
 _PACKAGE = "sorby.phantom.fracture"
 _DIGITS_AFTER = {"pixel_size_um": 8, "fracture_load_n": 1}
@@ -100,8 +100,6 @@ def write_archive(
     files: list[list[tuple[str, ViewPlan]]] = [[] for _ in specimens]
     for image in plan.images:
         files[image.specimen].append((f"{image.plant}/{image.name}{suffix}", image.plan))
-    done = 0
-    rows: list[dict[str, Any]] = []
     with staged_directory(out_dir, overwrite=overwrite) as folder:
         for part in {image.plant for image in plan.images}:
             (folder / "images" / part).mkdir(parents=True)
@@ -110,11 +108,7 @@ def write_archive(
             _Job(str(folder), specimen, tuple(names), size, bars, cues)
             for specimen, names in zip(specimens, files, strict=True)
         ]
-        for part_rows in share_out(_write_pictures, work, jobs):
-            rows += part_rows
-            done += len(part_rows)
-            if progress is not None:
-                progress(done, len(plan.images))
+        rows = gather(_write_pictures, work, jobs, len(plan.images), progress)
         _write_reports(folder / "reports", plan)
         table = _truth(rows, plan, specimens)
         table.to_csv(folder / "truth.csv", index=False)

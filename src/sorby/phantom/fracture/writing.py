@@ -15,7 +15,7 @@ from sorby.phantom.fracture.imaging import FULL_SIZE, FractureView, render
 from sorby.phantom.fracture.specimen import FractureSpecimen, ViewPlan
 from sorby.phantom.fracture.surface import CUES
 from sorby.phantom.fracture.vendor_tags import write_tagged
-from sorby.phantom.writing import FileFormat, share_out, write_mask, write_picture
+from sorby.phantom.writing import FileFormat, gather, write_mask, write_picture
 
 
 @dataclass(frozen=True)
@@ -158,18 +158,12 @@ def write_views(
     InputError
         A request cannot be met, or the folder cannot be written.
     """
-    total, done = sum(len(specimen.views) for specimen in specimens), 0
-    rows: list[dict[str, Any]] = []
+    total = sum(len(specimen.views) for specimen in specimens)
     with staged_directory(out_dir, overwrite=overwrite) as folder:
         for part in ("images", "cues") if cues else ("images",):
             (folder / part).mkdir()
         work = [_Job(str(folder), specimen, size, bars, file_format, cues) for specimen in specimens]
-        for part_rows in share_out(_write_specimen, work, jobs):
-            rows += part_rows
-            done += len(part_rows)
-            if progress is not None:
-                progress(done, total)
-        table = pd.DataFrame(rows)
+        table = pd.DataFrame(gather(_write_specimen, work, jobs, total, progress))
         table.to_csv(folder / "labels.csv", index=False)
         pd.DataFrame([specimen_row(specimen) for specimen in specimens]).to_csv(folder / "specimens.csv", index=False)
         write_json(folder / "cues.json", CUES)
