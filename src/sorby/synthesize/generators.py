@@ -10,8 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sorby.synthesize.small_data_generator import central
-
 _SLOPE = 0.2
 
 
@@ -103,6 +101,12 @@ class UNetGenerator(nn.Module):
         for grow, block in zip(self.grow, self.up, strict=True):
             x = block(torch.cat([skips.pop(), grow(x)], dim=1))
         return torch.tanh(self.out(x).float())[..., : self.size_px, : self.size_px]
+
+
+def central(images: torch.Tensor, size_px: int) -> torch.Tensor:
+    """Return the middle *size_px* x *size_px* of images (N, C, H, W)."""
+    top, left = ((length - size_px) // 2 for length in images.shape[-2:])
+    return images[..., top : top + size_px, left : left + size_px]
 
 
 def _double(inside: int, outside: int) -> nn.Module:

@@ -6,6 +6,7 @@ The objective is that of W. Liu et al., "Future frame prediction for anomaly det
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from sorby.synthesize.optical_flow import optical_flow
@@ -47,11 +48,26 @@ def least_squares_generator(on_generated: torch.Tensor) -> torch.Tensor:
     return 0.5 * (on_generated - 1.0).square().mean()
 
 
-def hinge_discriminator(on_real: torch.Tensor, on_generated: torch.Tensor) -> torch.Tensor:
-    """Return the hinge loss, which leaves be what is told apart well (J. H. Lim, J. C. Ye 2017, arXiv 1705.02894)."""
-    return functional.relu(1.0 - on_real).mean() + functional.relu(1.0 + on_generated).mean()
+def logistic_discriminator(on_real: torch.Tensor, on_generated: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of telling originals from generated images (I. Goodfellow et al., NeurIPS 2014)."""
+    return functional.softplus(-on_real).mean() + functional.softplus(on_generated).mean()
 
 
-def hinge_generator(on_generated: torch.Tensor) -> torch.Tensor:
-    """Return the generator's loss beside `hinge_discriminator`."""
-    return -on_generated.mean()
+def logistic_generator(on_generated: torch.Tensor) -> torch.Tensor:
+    """Return the generator's loss beside `logistic_discriminator`, the form whose slope does not vanish."""
+    return functional.softplus(-on_generated).mean()
+
+
+def slope_penalty(discriminator: nn.Module, real: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared slope of the discriminator's score at originals, over 2.
+
+    It keeps a discriminator from growing sure of a dozen originals, and the game from circling.
+
+    References
+    ----------
+    L. Mescheder, A. Geiger, S. Nowozin, ICML 2018 (arXiv 1801.04406), the penalty R1.
+    """
+    real = real.detach().requires_grad_(True)
+    score = discriminator(real).flatten(1).mean(1).sum()
+    (slope,) = torch.autograd.grad(score, real, create_graph=True)
+    return slope.square().sum(dim=(1, 2, 3)).mean() / 2

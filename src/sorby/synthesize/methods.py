@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from sorby.synthesize import losses
-from sorby.synthesize.discriminators import ImageClassifier, PatchDiscriminator, SmallDataDiscriminator
+from sorby.synthesize.discriminators import ImageClassifier, PatchDiscriminator
 from sorby.synthesize.generators import FiveLayerGenerator, UNetGenerator
 from sorby.synthesize.recipe import SynthesisRecipe
 from sorby.synthesize.sketches import new_layout, sketch
-from sorby.synthesize.small_data_generator import SkipExcitationGenerator
+from sorby.synthesize.small_data import ModulatedGenerator, SmallDataDiscriminator
 from sorby.synthesize.windows import Grey, to_signed, window
 
 Terms = dict[str, torch.Tensor]
@@ -52,7 +52,7 @@ def networks(recipe: SynthesisRecipe, seed: int) -> tuple[nn.Module, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if recipe.method == "small-data":
-            generator = SkipExcitationGenerator(size, section.latent, section.width)
+            generator = ModulatedGenerator(size, section.latent, section.width)
             discriminator = SmallDataDiscriminator(size, section.discriminator_width)
         elif recipe.method == "gan-five-layer":
             generator = FiveLayerGenerator(size, section.latent, section.width)
@@ -112,7 +112,7 @@ def condition_from(recipe: SynthesisRecipe, parent: Grey, rng: np.random.Generat
 def generator_terms(recipe: SynthesisRecipe, batch: Batch, generated: torch.Tensor, scores: torch.Tensor) -> Terms:
     """Return the terms of the generator's loss by name, not yet weighted."""
     if recipe.method == "small-data":
-        return {"adversarial": losses.hinge_generator(scores)}
+        return {"adversarial": losses.logistic_generator(scores)}
     terms = {"adversarial": losses.least_squares_generator(scores)}
     if recipe.needs_parents:
         terms["intensity"] = losses.intensity(generated, batch.real)
@@ -133,7 +133,7 @@ def weighted(recipe: SynthesisRecipe, terms: Terms) -> torch.Tensor:
 def discriminator_loss(recipe: SynthesisRecipe, on_real: torch.Tensor, on_generated: torch.Tensor) -> torch.Tensor:
     """Return the discriminator's loss."""
     if recipe.method == "small-data":
-        return losses.hinge_discriminator(on_real, on_generated)
+        return losses.logistic_discriminator(on_real, on_generated)
     return losses.least_squares_discriminator(on_real, on_generated)
 
 

@@ -69,7 +69,7 @@ class NetworkSection(Section):
         Length of the vector of noise; of ``gan-stills`` channels of noise beside the parent. ``gan-frames`` has none.
     """
 
-    width: int = Field(24, ge=1, le=256)
+    width: int = Field(32, ge=1, le=256)
     discriminator_width: int = Field(24, ge=1, le=256)
     latent: int = Field(64, ge=1, le=1024)
 
@@ -126,6 +126,10 @@ class TrainingSection(Section):
         Decay of the running mean of the generator's weights, which is kept; 0 keeps the last weights.
     augment : bool
         Whether originals and generated images are changed alike before the discriminator sees them.
+    penalty : float
+        Weight of the squared slope of the discriminator at originals; 0 for none.
+    penalty_every : int
+        Steps from one penalty to the next; each then weighs as many times more.
     precision : {"auto", "fp32", "bf16"}
         ``auto`` is bf16 where the processor has it.
     report_every : int
@@ -136,11 +140,13 @@ class TrainingSection(Section):
 
     steps: int = Field(4000, ge=1, le=10_000_000)
     batch_size: int = Field(8, ge=2, le=256)
-    generator_rate: float = Field(2e-4, gt=0, le=1)
-    discriminator_rate: float = Field(2e-4, gt=0, le=1)
+    generator_rate: float = Field(5e-4, gt=0, le=1)
+    discriminator_rate: float = Field(5e-4, gt=0, le=1)
     momentum: float = Field(0.0, ge=0, lt=1)
     average: float = Field(0.995, ge=0, lt=1)
     augment: bool = True
+    penalty: float = Field(0.5, ge=0, le=1e4)
+    penalty_every: int = Field(4, ge=1, le=1000)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     report_every: int = Field(50, ge=1)
     keep_every: int = Field(500, ge=1)
@@ -153,8 +159,8 @@ class SynthesisRecipe(Section):
     ----------
     method : {"gan-five-layer", "gan-frames", "gan-stills", "small-data"}
         ``gan-five-layer``: noise through five transposed convolutions. ``gan-frames``: a U-Net from the frames of a
-        sequence to the next. ``gan-stills``: the same U-Net from the layout of a parent. ``small-data``: skip-layer
-        excitation, spectral norms, images changed alike.
+        sequence to the next. ``gan-stills``: the same U-Net from the layout of a parent. ``small-data``: a
+        latent vector and noise, images changed alike, slopes held.
     """
 
     name: str = "small-data"

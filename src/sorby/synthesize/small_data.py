@@ -1,4 +1,4 @@
-"""A generator for few originals: skip-layer excitation, noise at every size, gated convolutions."""
+"""Networks for a dozen originals: a latent vector sets the manner of a surface, noise sets what lies where."""
 
 from __future__ import annotations
 
@@ -10,64 +10,47 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-_GATE_CELLS = 4  # a deep map is reduced to 4 x 4 before it gates a fine one
-_REACH = 3  # doublings between the map that gates and the one that is gated
+from sorby.synthesize.generators import central
+
+_SLOPE = 0.2
+_FIRST_CELLS = 8
+_PLACES = 8  # maps of noise at the coarsest size
+_WIDEST = 4  # coarse maps have at most so many times the channels of the finest
 _GRAIN = 0.1  # of the range of grey: where the strength of the last noise begins
 
 
-class NoiseInjection(nn.Module):
-    """Add one map of noise, (N, 1, H, W), to all channels, each with a strength of its own that is learnt."""
+class ModulatedConvolution(nn.Module):
+    """Convolve, add noise, normalise, and let the latent vector scale and shift: (N, a, H, W) to (N, b, H, W).
 
-    def __init__(self, channels: int) -> None:
+    References
+    ----------
+    Noise and modulation at every size: T. Karras et al., CVPR 2019 (arXiv 1812.04948).
+    """
+
+    def __init__(self, inside: int, outside: int, latent: int) -> None:
         super().__init__()
-        self.strength = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.convolution = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outside, affine=False)
+        self.strength = nn.Parameter(torch.full((1, outside, 1, 1), 0.1))
+        self.manner = nn.Linear(latent, 2 * outside)
+        nn.init.normal_(self.manner.weight, std=0.5 / math.sqrt(latent))
+        nn.init.zeros_(self.manner.bias)
 
-    def forward(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Return (N, C, H, W)."""
-        return x + self.strength * noise
-
-
-class GatedDoubling(nn.Module):
-    """Double the size, then convolve, add noise, normalise and gate: (N, a, H, W) to (N, b, 2H, 2W)."""
-
-    def __init__(self, inside: int, outside: int) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(inside, 2 * outside, 3, padding=1, bias=False)
-        self.noise = NoiseInjection(2 * outside)
-        self.norm = nn.BatchNorm2d(2 * outside)
-
-    def forward(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Return (N, b, 2H, 2W)."""
-        x = self.convolution(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return functional.glu(self.norm(self.noise(x, noise)), dim=1)
+    def forward(self, x: torch.Tensor, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return maps (N, b, H, W) of maps, latent vectors (N, l) and noise (N, 1, H, W)."""
+        x = self.norm(self.convolution(x) + self.strength * noise)
+        scale, shift = self.manner(latent)[:, :, None, None].chunk(2, dim=1)
+        return functional.leaky_relu(torch.addcmul(shift.to(x.dtype), x, (1.0 + scale).to(x.dtype)), _SLOPE)
 
 
-class SkipExcitation(nn.Module):
-    """Let a coarse map say how strongly each channel of a fine one speaks: (N, a, h, w), (N, b, H, W) to the latter."""
-
-    def __init__(self, coarse: int, fine: int) -> None:
-        super().__init__()
-        self.gate = nn.Sequential(
-            nn.AdaptiveAvgPool2d(_GATE_CELLS),
-            nn.Conv2d(coarse, fine, _GATE_CELLS),
-            nn.SiLU(),
-            nn.Conv2d(fine, fine, 1),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
-        """Return the fine map, channel by channel weighted."""
-        weighted: torch.Tensor = fine * self.gate(coarse)
-        return weighted
-
-
-class SkipExcitationGenerator(nn.Module):
+class ModulatedGenerator(nn.Module):
     """From a latent vector and noise to grey images in [-1, 1].
 
-    4 x 4 cells are doubled until they reach half the size; the last doubling rearranges four channels into two by two
-    pixels, which costs a quarter. Sizes that are no power of two are cut from the middle. Noise enters at every size,
-    at the last one with a strength for each pixel, so that the microscope's shot noise, which depends on brightness,
-    need not be made from the latent vector.
+    The latent vector gives a coarse layout and modulates every convolution: the manner of the surface, such as the
+    direction of its grinding. Maps of noise on 8 x 8 cells say what lies where, so that the same feature need not be
+    learnt for each place. The last doubling rearranges four channels into two by two pixels, which costs a quarter;
+    the last noise has a strength for each pixel, for the microscope's shot noise depends on brightness. Sizes other
+    than 16 times a power of two are cut from the middle.
 
     Parameters
     ----------
@@ -76,7 +59,7 @@ class SkipExcitationGenerator(nn.Module):
     latent : int
         Length of the latent vector.
     width : int
-        Channels at half the size; each halving doubles them, up to eight times.
+        Channels at half the size; each halving doubles them, up to four times.
 
     Attributes
     ----------
@@ -85,44 +68,88 @@ class SkipExcitationGenerator(nn.Module):
 
     References
     ----------
-    B. Liu et al., ICLR 2021 (arXiv 2101.04775); noise at every size after T. Karras et al., CVPR 2019
-    (arXiv 1812.04948); rearranged channels after W. Shi et al., CVPR 2016 (arXiv 1609.05158).
+    T. Karras et al., CVPR 2019 (arXiv 1812.04948); rearranged channels: W. Shi et al., CVPR 2016 (arXiv 1609.05158).
     """
 
     def __init__(self, size_px: int, latent: int, width: int) -> None:
         super().__init__()
-        doublings = max(1, math.ceil(math.log2(size_px / 8)))
-        widths = [width * min(8, 2 ** (doublings - k)) for k in range(doublings + 1)]
-        self.size_px = size_px
-        self.first = nn.Sequential(
-            nn.ConvTranspose2d(latent, 2 * widths[0], 4, bias=False), nn.BatchNorm2d(2 * widths[0]), nn.GLU(dim=1)
-        )
-        pairs = pairwise(widths)
-        self.doublings = nn.ModuleList(GatedDoubling(a, b) for a, b in pairs)
-        self.skips = nn.ModuleList(SkipExcitation(widths[k - _REACH], widths[k]) for k in range(_REACH, doublings + 1))
+        doublings = max(1, math.ceil(math.log2(size_px / (2 * _FIRST_CELLS))))
+        widths = [width * min(_WIDEST, 2 ** (doublings - k)) for k in range(doublings + 1)]
+        self.size_px, self.first_width = size_px, widths[0]
+        self.layout = nn.Linear(latent, widths[0] * (_FIRST_CELLS // 2) ** 2)
+        self.first = ModulatedConvolution(widths[0] + _PLACES, widths[0], latent)
+        self.doublings = nn.ModuleList(ModulatedConvolution(a, b, latent) for a, b in pairwise(widths))
         self.out = nn.Conv2d(widths[-1], 8, 3, padding=1)
-        edges = [8 * 2**k for k in range(doublings)]
+        edges = [_FIRST_CELLS * 2**k for k in range(doublings + 1)]
         self.noise_shapes: tuple[tuple[int, ...], ...] = (
             (latent,),
+            (_PLACES, _FIRST_CELLS, _FIRST_CELLS),
             *((1, edge, edge) for edge in edges),
             (4, edges[-1], edges[-1]),
         )
 
     def forward(self, noise: Sequence[torch.Tensor], condition: torch.Tensor | None = None) -> torch.Tensor:
         """Return images (N, 1, H, W) in [-1, 1]; there is nothing to condition on."""
-        x = self.first(noise[0][:, :, None, None])
-        maps = [x]
-        for k, doubling in enumerate(self.doublings, 1):
-            x = doubling(x, noise[k])
-            if k >= _REACH:
-                x = self.skips[k - _REACH](maps[k - _REACH], x)
-            maps.append(x)
+        latent, places, first, *others, last = noise
+        coarse = self.layout(latent).view(-1, self.first_width, _FIRST_CELLS // 2, _FIRST_CELLS // 2)
+        x = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = torch.cat([x, places.to(x.dtype)], dim=1).contiguous(memory_format=torch.channels_last)
+        x = self.first(x, latent, first)
+        for doubling, here in zip(self.doublings, others, strict=True):
+            x = doubling(functional.interpolate(x, scale_factor=2.0, mode="nearest"), latent, here)
         mean, strength = self.out(x).float().chunk(2, dim=1)
-        levels = mean + _GRAIN * functional.softplus(strength) * noise[-1]
+        levels = mean + _GRAIN * functional.softplus(strength) * last
         return central(torch.tanh(functional.pixel_shuffle(levels, 2)), self.size_px)
 
 
-def central(images: torch.Tensor, size_px: int) -> torch.Tensor:
-    """Return the middle *size_px* x *size_px* of images (N, C, H, W)."""
-    top, left = ((length - size_px) // 2 for length in images.shape[-2:])
-    return images[..., top : top + size_px, left : left + size_px]
+class SmallDataDiscriminator(nn.Module):
+    """Scores (N, 2 k) of images (N, 1, H, W): of k patches, an eighth of the edge apart, and k times of the whole.
+
+    Patches tell texture, and there are many of them in a few originals; the whole tells layout, and sees by the spread
+    of the batch a generator that repeats itself. Two by two pixels enter as channels.
+
+    Parameters
+    ----------
+    size_px : int
+    width : int
+        Channels at half the size.
+
+    References
+    ----------
+    The spread of the batch: T. Karras et al., ICLR 2018 (arXiv 1710.10196).
+    """
+
+    def __init__(self, size_px: int, width: int) -> None:
+        super().__init__()
+        count = max(3, math.floor(math.log2(size_px / _FIRST_CELLS)))
+        widths = [width * min(_WIDEST, 2**k) for k in range(count + 1)]
+        pairs = list(pairwise(widths))
+        self.first = nn.Conv2d(4, widths[0], 3, padding=1)
+        self.fine = nn.Sequential(*(_halving(a, b) for a, b in pairs[:2]))
+        self.coarse = nn.Sequential(*(_halving(a, b) for a, b in pairs[2:]))
+        self.patches = nn.Sequential(
+            nn.Conv2d(widths[2], widths[2], 3, padding=1), nn.LeakyReLU(_SLOPE), nn.Conv2d(widths[2], 1, 1)
+        )
+        self.last = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
+        self.whole = nn.Linear(widths[-1], 1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, _SLOPE)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return scores; sides are trimmed to an even number of pixels."""
+        height, width = (length // 2 * 2 for length in images.shape[-2:])
+        x = functional.pixel_unshuffle(images[..., :height, :width], 2)
+        fine = self.fine(functional.leaky_relu(self.first(x), _SLOPE))
+        coarse = self.coarse(fine)
+        spread = (coarse.float().var(dim=0, unbiased=False) + 1e-6).sqrt().mean()  # a root has no slope at 0
+        spread = spread.expand(len(coarse), 1, *coarse.shape[2:]).to(coarse.dtype)
+        last = functional.leaky_relu(self.last(torch.cat([coarse, spread], 1)), _SLOPE)
+        whole = self.whole(last.mean(dim=(2, 3))).float()
+        patches = self.patches(fine).flatten(1).float()
+        return torch.cat([patches, whole.expand(-1, patches.shape[1])], 1)
+
+
+def _halving(inside: int, outside: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(inside, outside, 4, stride=2, padding=1), nn.LeakyReLU(_SLOPE))

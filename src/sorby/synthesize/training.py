@@ -19,7 +19,7 @@ from torch import nn
 from sorby.backbone.runtime import Device, resolve_device, resolve_precision
 from sorby.errors import InputError
 from sorby.progress import bar
-from sorby.synthesize import methods
+from sorby.synthesize import losses, methods
 from sorby.synthesize.generator_model import ClassNetworks, Generator, class_seed, draw_noise
 from sorby.synthesize.originals import checked_originals
 from sorby.synthesize.recipe import SynthesisRecipe
@@ -163,7 +163,8 @@ class _ClassTeaching:
             on_real = modules["discriminator"](self._shown(batch.real, chance))
             on_generated = modules["discriminator"](self._shown(generated.detach(), chance))
         verdict = methods.discriminator_loss(recipe, on_real, on_generated)
-        self._update("of_discriminator", verdict)
+        penalty = self._penalty(number, batch.real, chance)
+        self._update("of_discriminator", verdict if penalty is None else verdict + penalty)
         modules["discriminator"].requires_grad_(False)
         with self._precision():
             scores = modules["discriminator"](self._shown(generated, chance))
@@ -180,6 +181,14 @@ class _ClassTeaching:
             "real_accuracy": float((on_real > line).float().mean()),
             "generated_accuracy": float((on_generated <= line).float().mean()),
         }
+
+    def _penalty(self, number: int, real: torch.Tensor, chance: torch.Generator) -> torch.Tensor | None:
+        """Return the penalty on slopes in the steps that have one, as often as strong: second derivatives cost."""
+        section = self.recipe.training
+        if section.penalty == 0 or number % section.penalty_every:
+            return None
+        slope = losses.slope_penalty(self.modules["discriminator"], self._shown(real, chance))
+        return section.penalty * section.penalty_every * slope
 
     def result(self) -> ClassNetworks:
         """Return the networks to keep."""
