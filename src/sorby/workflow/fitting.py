@@ -248,6 +248,7 @@ class FinetuneTrainer:
         part, doubts = self._believed(taught)
         spec = spec_for(recipe.head, plan.classes, inputs=1, parts=plan.parts, lengths=plan.lengths, frozen=False)
         done = finetune_head(recipe, spec, part, self._part(validation), self._state / name, device=self._device)
+        plan.warnings.extend(_collapses(done.notes, name))
         head = done.network.head
         p = plan.preprocessing
         shape = (p.height, p.width, p.channels)
@@ -282,7 +283,6 @@ class FinetuneTrainer:
     def train_network(
         self, recipe: Recipe, train: Rows, validation: Rows, name: str, on_epoch: OnEpoch | None = None
     ) -> FinetunedHead:
-        plan.warnings.extend(_collapses(done.notes, name))
         """Train a network by another recipe on the same pixels, and nothing else: no calibration, no judge.
 
         Parameters
