@@ -79,7 +79,7 @@ def metric_rows(entries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]
                 "title": title,
                 "meaning": meaning,
                 "value": percent(entry.get("value")) if shares else number(entry.get("value")),
-                "interval": interval(entry.get("ci95"), shares=shares),
+                "interval": _ended(entry) if shares else interval(entry.get("ci95"), shares=False),
                 "sd": percent(entry.get("sd")) if shares else number(entry.get("sd")),
                 "n": str(entry.get("n", "")),
                 "method": str(entry.get("method", "")),
@@ -87,6 +87,14 @@ def metric_rows(entries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]
             }
         )
     return rows
+
+
+def _ended(entry: Mapping[str, Any]) -> str:
+    """Return the interval of a share; Student's t over folds knows no end of shares, so it is cut and that is said."""
+    ci95 = entry.get("ci95")
+    if not ci95 or not all(is_number(bound) for bound in ci95) or (ci95[0] >= 0 and ci95[1] <= 1):
+        return interval(ci95)
+    return f"{interval([max(ci95[0], 0.0), min(ci95[1], 1.0)])} (cut)"
 
 
 def count(n: int, singular: str, plural: str = "") -> str:
