@@ -62,6 +62,8 @@ def _show_audit(result: dict[str, Any]) -> str:
         lines += _show_table(table) if table else []
     if result["table1"]:
         lines.append(f"note: {result['table1']['note']}")
+    if made := result["synthetic"]:
+        lines.append(f"{made['n']} generated images, which descend from {made['ancestors']} specimens")
     for name, entry in result["leakage"].items():
         lines.append(f"{name}: {entry['leaking']} of {entry['n']} images leak ({entry['how']})")
     for entry in result["shortcuts"]:
@@ -117,6 +119,8 @@ def corpus() -> None:
               help="How the archive numbers, names and reports; by default its rules.yaml.")  # fmt: skip
 @click.option("--review", type=click.Path(path_type=Path),
               help="Review table with corrections; by default the one beside --out.")  # fmt: skip
+@click.option("--synthetic", multiple=True, type=click.Path(path_type=Path),
+              help="Folder of generated images to add, as synthesize sample wrote it; repeatable.")  # fmt: skip
 @click.option("--read-bars", is_flag=True, help="Read magnifications of an archive's images from info bars too.")
 @column_options
 @reports(_show_build)
@@ -126,6 +130,7 @@ def build(
     report_folder: Path | None,
     rules: Path | None,
     review: Path | None,
+    synthetic: tuple[Path, ...],
     read_bars: bool,
     label: str | None,
     group: str | None,
@@ -136,6 +141,8 @@ def build(
     Example: sorby corpus build labels.csv --label grade --group specimen --out corpus.parquet
 
     Example: sorby corpus build archive/ --reports archive/reports --out corpus.parquet
+
+    Example: sorby corpus build originals.parquet --synthetic generated/ --out both.parquet
     """
     return corpora.build_corpus(
         paths,
@@ -147,6 +154,7 @@ def build(
         rules=rules,
         review=review,
         read_bars=read_bars,
+        synthetic=synthetic,
     )
 
 

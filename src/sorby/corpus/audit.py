@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from sorby.corpus.ancestry import describe_ancestry, synthetic_rows
 from sorby.corpus.embedding_neighbours import EmbeddingNeighbours
 from sorby.corpus.fold_audit import fold_table
 from sorby.corpus.leakage_table import THRESHOLDS, confirmed_counts
@@ -83,6 +84,7 @@ def audit(
         images. ``table1_by_specimen``: the same with specimens whole, None where not asked for or unknown.
         ``duplicates``, ``conflicts``: groups of paths of equal content, with one label and with several.
         ``near_duplicates``: ``pairs``, ``candidates`` and ``groups`` of paths. ``embedding``: None where not given.
+        ``synthetic``: of generated images, see `sorby.corpus.ancestry.describe_ancestry`; None where there are none.
         ``class_by_magnification``; ``shortcuts``; ``warnings``.
 
     Raises
@@ -93,6 +95,7 @@ def audit(
         The radius is too wide for these images, or folds by specimen are asked for and no specimens known.
     """
     usable = corpus.usable()
+    made = describe_ancestry(usable)
     wide = Likeness.find(
         usable.paths(), hashes_of(usable), hamming + (_BEYOND if ssim is not None else 0), compare=ssim is not None
     )
@@ -137,9 +140,11 @@ def audit(
         },
         "embedding": None if embedding is None else embedding.as_dict(usable.labels),
         "conflicts": conflicts,
+        "synthetic": made,
         "class_by_magnification": by_magnification(usable.table) if "magnification" in usable.table else {},
         "shortcuts": [shortcut.as_dict() for shortcut in shortcuts],
         "warnings": [
+            *([] if made is None else made["warnings"]),
             *(f"{name}: {entry['how']}" for name, entry in stored.items() if entry["leaking"]),
             *_corpus_warnings(usable, bool(stored), len(confirmed), repeats, conflicts),
             *said,
@@ -195,6 +200,7 @@ def _leakage(
     corpus: Corpus, likeness: Likeness, train: Rows, test: Rows, neighbours: int, confirmed_at: float
 ) -> dict[str, Any]:
     """Count the judged images that stand, themselves or as their likes, on the side that is learnt from."""
+    test = test[~synthetic_rows(corpus)[test]]  # generated images never judge
     content = corpus.table["sha256"].astype(str).to_numpy(dtype=object)
     best = likeness.best(train, test, neighbours)
     repeated = np.isin(content[test].astype(str), content[train].astype(str))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sorby.corpus.ancestry import list_synthetic, settle_ancestry
 from sorby.corpus.folders import Listed, list_folder
 from sorby.corpus.near_duplicates import phash, to_hex
 from sorby.corpus.schema import MEASURED, TEXT
@@ -75,6 +76,7 @@ def build(
     label: str | None = None,
     group: str | None = None,
     image: str | None = None,
+    synthetic: Sequence[Path | str] = (),
     min_classes: int = 2,
 ) -> Built:
     """Build a corpus.
@@ -87,6 +89,8 @@ def build(
     label, group, image : str, optional
         Columns of a table that hold class, specimen and image path. Where not given, the usual names are looked
         for (``label``, ``specimen``, ``path`` ...).
+    synthetic : sequence of path
+        Folders of generated images, see `sorby.corpus.ancestry`; they join the originals that they descend from.
     min_classes : int
         Fewer classes are refused; 1 for data that are only inspected or evaluated.
 
@@ -103,15 +107,21 @@ def build(
         raise InputError("nothing to build from", "give a folder with one folder a class, or a table")
     paths = [Path(source) for source in sources]
     listed = [_list(path, label, group, image, several=len(paths) > 1) for path in paths]
-    root = common_folder(paths)
+    listed += [Listed(*list_synthetic(folder)) for folder in synthetic]
+    root = common_folder([*paths, *map(Path, synthetic)])
     rows = pd.concat([entry.rows for entry in listed], ignore_index=True)
     table, quarantined, warnings = read_rows(rows, root)
     if not len(table):
         raise InputError(
             f"{sources[0]}: none of {len(rows)} images could be read ({quarantined[0].reason})", "check the files"
         )
-    corpus = Corpus(table, root, (f"built from {', '.join(path.name for path in paths)}",))
-    found = Built(corpus, quarantined, [*(line for entry in listed for line in entry.warnings), *warnings])
+    said = [*(line for entry in listed for line in entry.warnings), *warnings]
+    if synthetic:
+        table, ties = settle_ancestry(table, root)
+        said += ties
+    named = ", ".join(path.name for path in [*paths, *map(Path, synthetic)])
+    corpus = Corpus(table, root, (f"built from {named}",))
+    found = Built(corpus, quarantined, said)
     settle(found, min_classes)
     return found
 

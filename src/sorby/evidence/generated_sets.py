@@ -119,12 +119,9 @@ def frechet_distance(real: npt.ArrayLike, generated: npt.ArrayLike) -> float:
         Fewer than two vectors.
     """
     first, second = _checked(real, generated)
-    # The triangular factors have the same products and no more than D rows.
-    deviations = [
-        np.linalg.qr((each - each.mean(axis=0)) / np.sqrt(len(each) - 1), mode="r") for each in (first, second)
-    ]
+    deviations = [_factor(each) for each in (first, second)]
     shift = float(((first.mean(axis=0) - second.mean(axis=0)) ** 2).sum())
-    root = float(np.linalg.svd(deviations[0] @ deviations[1].T, compute_uv=False).sum())
+    root = float(np.linalg.svd(deviations[0] @ deviations[1].T)[1].sum())
     return max(0.0, shift + float((deviations[0] ** 2).sum() + (deviations[1] ** 2).sum()) - 2 * root)
 
 
@@ -249,6 +246,13 @@ def _reach(features: Floats, neighbours: int) -> Floats:
     np.fill_diagonal(distances, np.inf)
     reach: Floats = np.partition(distances, neighbours - 1, axis=1)[:, neighbours - 1]
     return reach
+
+
+def _factor(features: Floats) -> Floats:
+    """Return a matrix with the covariance of features (n, D) as its product, of no more than D rows."""
+    deviations = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
+    factor: Floats = np.asarray(np.linalg.qr(deviations)[1])
+    return factor
 
 
 def _checked(real: npt.ArrayLike, generated: npt.ArrayLike) -> tuple[Floats, Floats]:

@@ -86,7 +86,8 @@ def gate(
     real: Grey,
     real_features: npt.ArrayLike,
     originals: list[Grey],
-    specimens: list[str],
+    names: list[str],
+    shown: npt.NDArray[np.intp] | None = None,
 ) -> Gated:
     """Look at each generated image of one class.
 
@@ -99,9 +100,11 @@ def gate(
         Real images, or windows of them, of the generated size.
     real_features : array_like, shape (m, D)
     originals : list of ndarray of uint8, shape (h, w)
-        The m real images whole, at the generated images' scale: copies are looked for here.
-    specimens : list of str
-        Of the m real images.
+        The pictures whole, at the generated images' scale: copies are looked for here.
+    names : list of str
+        Specimen of each original.
+    shown : ndarray of int, shape (m,), optional
+        Which original each real image is, or is a window of; one each in order where absent.
 
     Returns
     -------
@@ -109,7 +112,8 @@ def gate(
         Without decisions.
     """
     ours, theirs = np.asarray(features, np.float64), np.asarray(real_features, np.float64)
-    memory = memorised(generated, originals, specimens)
+    specimens = names if shown is None else [names[k] for k in shown.tolist()]
+    memory = memorised(generated, originals, names)
     between = cdist(ours, theirs)
     typical, farthest = _apart(theirs, specimens)
     found: dict[str, Bools] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sorby.corpus import Corpus, audit, build
+from sorby.corpus.ancestry import describe_ancestry
 from sorby.corpus.leakage_table import THRESHOLDS
 from sorby.errors import InputError, Quarantined
 from sorby.workflow.archive.building import build_archive_corpus
@@ -27,6 +28,7 @@ def build_corpus(
     rules: Path | str | None = None,
     review: Path | str | None = None,
     read_bars: bool = False,
+    synthetic: Sequence[Path | str] = (),
 ) -> dict[str, Any]:
     """Build a corpus and write it.
 
@@ -42,13 +44,15 @@ def build_corpus(
         Folder of PDF reports: *paths* are then archives, see `sorby.workflow.archive.building.build_archive_corpus`.
     rules, review, read_bars
         Of an archive, likewise.
+    synthetic : sequence of path
+        Folders of generated images that join the originals, see `sorby.corpus.ancestry`.
 
     Returns
     -------
     dict
         ``corpus``, ``rows``, ``usable``, ``classes`` (label -> images that take part), ``excluded`` (reason ->
         images), ``quarantined``, ``matched`` (rows matched to a report; of an archive ``exact``, ``fuzzy``, ``tie``
-        and ``unmatched``), ``duplicates``, ``conflicts``, ``warnings``.
+        and ``unmatched``), ``duplicates``, ``conflicts``, ``synthetic`` (generated images), ``warnings``.
 
     Raises
     ------
@@ -57,6 +61,7 @@ def build_corpus(
     """
     if reports is not None:
         unused = [f"--{name}" for name, value in (("label", label), ("group", group), ("image", image)) if value]
+        unused += ["--synthetic"] if synthetic else []
         if unused:
             raise InputError(f"an archive has no columns: {', '.join(unused)}", "leave them out with --reports")
         return build_archive_corpus(paths, out, reports, rules=rules, review=review, read_bars=read_bars)
@@ -66,13 +71,16 @@ def build_corpus(
     if out.suffix.lower() != ".parquet":
         raise InputError(f"{out}: a corpus is stored as Parquet", f"--out {out.with_suffix('.parquet')}")
     # One class is enough to store, look at and score; training asks for two.
-    built = build(paths, label=label, group=group, image=image, min_classes=1)
+    built = build(paths, label=label, group=group, image=image, synthetic=synthetic, min_classes=1)
     built.corpus.save(out)
     usable = built.corpus.usable()
     classes = dict(sorted(Counter(str(name) for name in usable.labels).items()))
     warnings = list(built.warnings)
     if len(classes) == 1:
         warnings.append(f"only one class, {next(iter(classes))!r}: a classifier needs two")
+    made = describe_ancestry(built.corpus)
+    if made is not None:
+        warnings += made["warnings"]
     return {
         "corpus": str(out),
         "rows": len(built.corpus),
@@ -80,6 +88,7 @@ def build_corpus(
         "classes": classes,
         "excluded": built.corpus.excluded(),
         "quarantined": [entry.as_dict() for entry in built.quarantined],
+        "synthetic": 0 if made is None else made["n"],
         "matched": 0,  # no reports were given to match with
         "duplicates": built.duplicates,
         "conflicts": built.conflicts,

@@ -12,6 +12,7 @@ import pandas as pd
 from sorby.backbone.runtime import Device
 from sorby.classify import Classifier, Verdict, Verdicts
 from sorby.corpus import Corpus
+from sorby.corpus.ancestry import originals_of, synthetic_rows
 from sorby.errors import InputError, Quarantined
 from sorby.evidence import share
 from sorby.files import atomic_write, write_json
@@ -64,10 +65,12 @@ def evaluate(
     """
     classifier, opened = open_classifier(bundle, require_signed=require_signed)
     source = open_data(data, label=label, group=group, image=image, min_classes=1)
-    corpus = source.corpus.usable()
+    corpus, made = originals_of(source.corpus.usable()), int(synthetic_rows(source.corpus.usable()).sum())
     corpus = _merged(corpus, opened.description.model.get("merged_labels"))
     known = np.isin(corpus.labels.astype(str), classifier.classes)
     warnings = list(source.warnings)
+    if made:
+        warnings.append(f"{made} generated images are left out: they never judge")
     if not known.all():
         strange = sorted(set(corpus.labels[~known].astype(str)))
         left_out = int((~known).sum())

@@ -35,6 +35,7 @@ from sorby.corpus import splits
 from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.files import explained, sha256_bytes, write_json
 from sorby.progress import bar
+from sorby.workflow.generated_rows import drawn_parts, one_family, originals
 from sorby.workflow.planning import Plan, magnifications
 from sorby.workflow.ratings import ratings_of
 
@@ -127,8 +128,9 @@ class FrozenTrainer:
     def fit(self, train: Rows, validation: Rows, name: str) -> Fit:
         """Fit on the training and validation rows together; inner folds take the validation part's place."""
         del name  # no state on disk
-        rows = np.sort(np.concatenate([train, validation]))
+        everything = np.sort(np.concatenate([train, validation]))
         plan, recipe = self.plan, self.recipe
+        rows = originals(plan, everything)  # generated images teach the last head; inner folds judge
         labels, groups = plan.labels[rows], _inner_groups(plan, rows)
         folds = splits.kfold(
             plan.names[rows], recipe.head.folds, groups=groups, seed=recipe.seed, purpose="calibrating"
@@ -154,9 +156,16 @@ class FrozenTrainer:
         )
         fitted = doubted.fitted
         judge = cross_fitted_judge(fitted, images, labels, groups, recipe.verdict, _range_um(plan, rows))
-        graph = HeadOnStages([extractor.graph for extractor in self._extractors], fitted.head)
+        head = fitted.head if len(rows) == len(everything) else self._with_generated(everything, fitted.c, spec, parts)
+        graph = HeadOnStages([extractor.graph for extractor in self._extractors], head)
         classifier = Classifier(
-            graph, "frozen", plan.classes, plan.preprocessing, fitted.fold_heads, judge, taught=_hashes(plan, rows)
+            graph,
+            "frozen",
+            plan.classes,
+            plan.preprocessing,
+            fitted.fold_heads,
+            judge,
+            taught=_hashes(plan, everything),
         )
         runtime = self._extractors[0].runtime
         notes = {
@@ -166,8 +175,24 @@ class FrozenTrainer:
             "calibrated_on": f"{len(rows)} training images, cross-fitted",
             "runtime": f"{runtime.name} {runtime.precision}",
             **({"label_noise": doubted.notes} if doubted.notes else {}),
+            **_generated_note(len(everything) - len(rows)),
         }
         return Fit(classifier, [_backbone_facts(each.backbone) for each in self._extractors], notes)
+
+    def _with_generated(self, rows: Rows, c: dict[str, float], spec: HeadSpec, parts: tuple[int, int] | None) -> Head:
+        """Return the head of originals and generated images, at the strength that the originals' folds chose."""
+        plan, recipe = self.plan, self.recipe
+        if recipe.labels.noise != "none":
+            raise InputError("labels.noise with generated images: their labels are the generator's", "leave one out")
+        features = self._features[rows]
+        if recipe.head.magnification != "none":
+            features = with_magnification(features, magnifications(plan.corpus)[rows])
+        section = recipe.head.model_copy(update={"c_grid": tuple(sorted(set(c.values()))) or recipe.head.c_grid})
+        folds = splits.kfold(plan.names[rows], 2, seed=recipe.seed)  # their heads are not used
+        return fit_head(
+            features, plan.targets.take(rows), spec, folds, section, balance=recipe.balance, parts=parts,
+            length_alpha=recipe.verdict.alpha, seed=recipe.seed,
+        ).head  # fmt: skip
 
     def with_recipe(self, recipe: Recipe) -> FrozenTrainer:
         """Return a trainer of another head on the same features: only head, balance, labels and verdict may differ."""
@@ -237,11 +262,20 @@ class FinetuneTrainer:
         """Train the network; a part of the training rows is kept for calibration alone."""
         plan, recipe = self.plan, self.recipe
         share = recipe.finetune.calibration_fraction
-        parts = splits.holdout(
-            plan.names[train], (1 - share, share), groups=_inner_groups(plan, train), seed=recipe.seed,
-            names=("train", "calibration"),
-        )  # fmt: skip
-        taught, held = train[parts == "train"], train[parts == "calibration"]
+        if one_family(plan, train):
+            # Generated images join all that teaches: what they were not made from is the validation part alone.
+            taught, held, whence = train, validation, "validation images, which chose the epoch"
+        else:
+            parts = drawn_parts(
+                plan,
+                train,
+                lambda names, groups: splits.holdout(
+                    names, (1 - share, share), groups=groups, seed=recipe.seed, names=("train", "calibration")
+                ),
+                "train",
+            )
+            taught, held = train[parts == "train"], originals(plan, train[parts == "calibration"])
+            whence = "images that neither training nor early stopping saw"
         for what, rows in (("train", taught), ("validation", validation), ("calibration", held)):
             if not len(rows) and (what != "validation" or recipe.finetune.keep == "best"):
                 raise InputError(f"the {what} part is empty", "add images, or use the frozen regime")
@@ -275,7 +309,8 @@ class FinetuneTrainer:
         notes = {
             **done.notes,
             **({"label_noise": {**doubts, "judged_by": "a flat head on frozen features"}} if doubts else {}),
-            "calibrated_on": f"{len(held)} images that neither training nor early stopping saw",
+            "calibrated_on": f"{len(held)} {whence}",
+            **_generated_note(int(plan.synthetic[taught].sum())),
             "runtime": f"{runtime.name} {runtime.precision}",
         }
         return Fit(classifier, [_backbone_facts(each) for each in done.backbones], notes)
@@ -361,6 +396,17 @@ class FinetuneTrainer:
         shutil.rmtree(self._state, ignore_errors=True)
 
 
+def _collapses(notes: dict[str, Any], name: str) -> list[str]:
+    """Say which trainings, stage by stage, collapsed on the way."""
+    stages = notes.get("stages", {"": notes})
+    where = "" if name == "train" else f"{name}: "
+    return [
+        f"{where}{f'stage {stage}: ' if stage else ''}{stage_notes['collapse']['sentence']}"
+        for stage, stage_notes in stages.items()
+        if stage_notes["collapse"] is not None
+    ]
+
+
 def _blank_pixels(file: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
     """Make the file of prepared pixels, its whole size taken from the disk at once.
 
@@ -373,6 +419,10 @@ def _blank_pixels(file: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ..
             with open(file, "r+b") as handle:
                 os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
     return pixels
+
+
+def _generated_note(count: int) -> dict[str, Any]:
+    return {"generated_images": f"{count} taught beside the originals; none chose or calibrated"} if count else {}
 
 
 def _pixel_sizes(plan: Plan, rows: Rows) -> npt.NDArray[np.float64]:
@@ -395,17 +445,6 @@ def _range_um(plan: Plan, rows: Rows) -> tuple[float, float] | None:
     sizes = _pixel_sizes(plan, rows)
     known = sizes[np.isfinite(sizes)]
     return (float(known.min()), float(known.max())) if len(known) else None
-
-def _collapses(notes: dict[str, Any], name: str) -> list[str]:
-    """Say which trainings, stage by stage, collapsed on the way."""
-    stages = notes.get("stages", {"": notes})
-    where = "" if name == "train" else f"{name}: "
-    return [
-        f"{where}{f'stage {stage}: ' if stage else ''}{stage_notes['collapse']['sentence']}"
-        for stage, stage_notes in stages.items()
-        if stage_notes["collapse"] is not None
-    ]
-
 
 
 def make_trainer(plan: Plan, recipe: Recipe, state_folder: Path, device: Device) -> FrozenTrainer | FinetuneTrainer:

@@ -15,6 +15,7 @@ from sorby.backbone import Preprocessing
 from sorby.classify.heads import CRITERIA, LENGTH_COLUMNS, Targets, structure_of
 from sorby.classify.recipe import FinetuneSection, HeadSection, Recipe
 from sorby.corpus import Corpus
+from sorby.corpus.ancestry import families, synthetic_rows
 from sorby.corpus.schema import COLUMNS
 from sorby.errors import InputError
 from sorby.micrograph import mean_size, mode_size
@@ -45,6 +46,10 @@ class Plan:
         Subtype and size of each class, where the corpus states them.
     lengths : tuple of str
         Names of the targets' lengths.
+    synthetic : ndarray of bool, shape (n,)
+        Generated images, which teach and never judge.
+    families : ndarray of int, shape (n,)
+        What stays in one part where there are generated images: `groups`, joined by common ancestors.
     decisions : list of str
         One sentence for each thing decided from the data.
     warnings : list of str
@@ -59,6 +64,8 @@ class Plan:
     targets: Targets
     parts: tuple[tuple[str, str], ...] | None = None
     lengths: tuple[str, ...] = ()
+    synthetic: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    families: Codes = field(default_factory=lambda: np.zeros(0, np.intp))
     decisions: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -111,7 +118,8 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
     if piped:
         raise InputError(f"class {piped[0]!r} holds '|', which separates the classes of a set", "rename the class")
     labels = np.searchsorted(np.array(classes), usable.labels.astype(str)).astype(np.intp)
-    counts = Counter(usable.labels)
+    made = synthetic_rows(usable)
+    counts = Counter(usable.labels[~made])
     lonely = [name for name in classes if counts[name] < 2]
     if lonely:
         raise InputError(
@@ -120,6 +128,7 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
         )
     warnings = _without_effect(recipe)
     groups = _groups(usable, recipe, decisions, warnings)
+    family = _families(usable, made, groups)
     if recipe.balance.corrects_twice:
         warnings.append(
             f"balance corrects twice: loss {recipe.balance.loss} and sampling {recipe.balance.sampling} both favour"
@@ -127,7 +136,8 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
         )
     if phantoms := _count_phantoms(usable):
         warnings.append(f"{phantoms} of {len(usable)} images are phantoms: the figures say nothing of real specimens")
-    imbalance = max(counts.values()) / min(counts.values())
+    taught = Counter(usable.labels)
+    imbalance = max(taught.values()) / min(taught.values())
     if imbalance >= 10 and recipe.balance.loss == recipe.balance.sampling == "plain":
         warnings.append(
             f"classes are unequal {imbalance:.0f}:1 and nothing corrects it; look at macro-F1, not accuracy"
@@ -144,6 +154,8 @@ def make_plan(corpus: Corpus, recipe: Recipe, preprocessing: Preprocessing | Non
         targets,
         _parts(usable),
         lengths,
+        made,
+        family,
         decisions,
         warnings,
     )
@@ -277,6 +289,19 @@ def _groups(corpus: Corpus, recipe: Recipe, decisions: list[str], warnings: list
         return None
     decisions.append(f"specimens kept whole: {len(np.unique(groups))} for {len(groups)} images")
     return groups
+
+
+def _families(corpus: Corpus, made: npt.NDArray[np.bool_], groups: npt.NDArray[Any] | None) -> Codes:
+    """Return what stays in one part; refuse generated images that leave nothing to judge by."""
+    if not made.any():
+        return np.arange(len(corpus), dtype=np.intp)
+    family = families(corpus, groups)
+    if len(np.unique(family[~made])) < 2:
+        raise InputError(
+            f"the {int(made.sum())} generated images descend from all specimens, so none is left to judge by",
+            "teach the generator from a part: store a split, then sorby synthesize train DATA --split train",
+        )
+    return family
 
 
 def _unused(corpus: Corpus) -> str:

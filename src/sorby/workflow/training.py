@@ -21,6 +21,7 @@ from sorby.workflow.assessment import Assessment, assess, verdict_table
 from sorby.workflow.bundling import describe, write_bundle
 from sorby.workflow.data import open_data
 from sorby.workflow.fitting import FinetuneTrainer, Fit, FrozenTrainer, Rows, make_trainer
+from sorby.workflow.generated_rows import UNUSED, checked_parts, drawn_parts, originals
 from sorby.workflow.leakage.inflation import inflation_of
 from sorby.workflow.match_sensitivity import without_fuzzy
 from sorby.workflow.planning import Plan, make_plan
@@ -181,8 +182,10 @@ def split_parts(plan: Plan, recipe: Recipe) -> tuple[npt.NDArray[np.str_], str]:
     stored = plan.corpus.table["split"] if "split" in plan.corpus.table else pd.Series(dtype=object)
     if stored.notna().any() and recipe.split.stored == "use":
         parts = np.array([str(part) for part in stored.fillna("")], np.str_)
-        if set(parts) <= {"train", "val", "test"} and {"train", "test"} <= set(parts):
+        of_originals = set(parts[~plan.synthetic])
+        if of_originals <= {"train", "val", "test"} and {"train", "test"} <= of_originals:
             plan.decisions.append("split: the train, val and test parts that the data state")
+            parts = checked_parts(plan, parts)
             if straddling := _straddling(plan.specimens, parts):
                 plan.warnings.append(f"{straddling} specimens lie in several parts of the split that the data state")
             return parts, "the split that the data state"
@@ -192,15 +195,21 @@ def split_parts(plan: Plan, recipe: Recipe) -> tuple[npt.NDArray[np.str_], str]:
     elif stored.notna().any():
         plan.warnings.append("the split that the data state is ignored, as the recipe asks; a new one is drawn")
     with noting(plan.warnings):
-        drawn = splits.holdout(plan.names, recipe.split.fractions, groups=plan.groups, seed=recipe.seed)
-    return drawn, f"holdout {recipe.split.fractions}"
+        drawn = drawn_parts(
+            plan,
+            np.arange(len(plan.labels)),
+            lambda names, groups: splits.holdout(names, recipe.split.fractions, groups=groups, seed=recipe.seed),
+            "train",
+        )
+    return checked_parts(plan, drawn), f"holdout {recipe.split.fractions}"
 
 
 def _straddling(specimens: npt.NDArray[Any] | None, parts: npt.NDArray[np.str_]) -> int:
     """Count the specimens with images in several parts."""
     if specimens is None:
         return 0
-    return int((pd.Series(parts).groupby(pd.Series(specimens)).nunique() > 1).sum())
+    used = parts != UNUSED
+    return int((pd.Series(parts[used]).groupby(pd.Series(specimens[used])).nunique() > 1).sum())
 
 
 def _of(values: npt.NDArray[Any] | None, rows: Rows) -> npt.NDArray[Any] | None:
@@ -259,12 +268,17 @@ def crossval(
     if "fold" in plan.corpus.table and plan.corpus.table["fold"].notna().any():
         plan.warnings.append("the folds that the data state are not used; new ones are drawn from the recipe's seed")
     with noting(plan.warnings):
-        fold = splits.kfold(plan.names, n_folds, groups=plan.groups, seed=recipe.seed)
+        fold = drawn_parts(
+            plan,
+            np.arange(len(plan.labels)),
+            lambda names, groups: splits.kfold(names, n_folds, groups=groups, seed=recipe.seed),
+            -1,
+        )
     n_folds = int(fold.max()) + 1
     tables, histories, per_fold = [], [], []
     parts: list[tuple[Rows, Verdicts]] = []
     for k in range(n_folds):
-        test, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
+        test, rest = originals(plan, np.flatnonzero(fold == k)), np.flatnonzero(fold != k)
         with noting(plan.warnings):
             train_rows, validation = _validation(trainer, plan, rest, recipe)
             fit = trainer.fit(train_rows, validation, f"fold-{k}")
@@ -279,7 +293,8 @@ def crossval(
             on_fold(k, per_fold[-1]["accuracy"])
     pooled = _pooled(parts, plan, recipe)
     over_folds = {name: t_interval([row[name] for row in per_fold]) for name in FOLD_METRICS}
-    told = inflation_of(trainer, plan, recipe, n_folds, device) if inflation else None
+    made = bool(plan.synthetic.any())
+    told = inflation_of(trainer, plan, recipe, n_folds, device) if inflation and not made else None
     exactly = without_fuzzy(parts, plan, recipe.seed)
     plan = replace(plan, corpus=plan.corpus.with_folds(fold, describe=f"{n_folds}-fold"))
     facts = {
@@ -308,7 +323,7 @@ def crossval(
         "grouped": plan.grouped,
         "inflation": told,
         "without_fuzzy": exactly,
-        "n": len(plan.labels),
+        "n": int((~plan.synthetic).sum()),
         "seconds": time.perf_counter() - started,
         "report": path,
         "quarantined": facts["quarantined"],
@@ -336,10 +351,15 @@ def _validation(trainer: FrozenTrainer | FinetuneTrainer, plan: Plan, rest: Rows
         return rest, rest[:0]
     if share == 0:
         raise InputError("fine-tuning needs a validation part", "--set split.fractions='[.64,.16,.2]'")
-    parts = splits.holdout(
-        plan.names[rest], (1 - share, share), groups=_of(plan.groups, rest), seed=recipe.seed, names=("train", "val")
+    parts = drawn_parts(
+        plan,
+        rest,
+        lambda names, groups: splits.holdout(
+            names, (1 - share, share), groups=groups, seed=recipe.seed, names=("train", "val")
+        ),
+        "train",
     )
-    return rest[parts == "train"], rest[parts == "val"]
+    return rest[parts == "train"], originals(plan, rest[parts == "val"])
 
 
 def _pooled(parts: list[tuple[Rows, Verdicts]], plan: Plan, recipe: Recipe) -> Assessment:

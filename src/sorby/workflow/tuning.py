@@ -25,6 +25,7 @@ from sorby.evidence import confusion_matrix, from_confusion
 from sorby.files import sha256_bytes, write_json
 from sorby.progress import bar
 from sorby.workflow.fitting import FinetuneTrainer, FrozenTrainer, Rows, make_trainer
+from sorby.workflow.generated_rows import teachable
 from sorby.workflow.runs import noting
 from sorby.workflow.training import Columns, Ready, prepare, split_parts
 from sorby.workflow.tuning_result import search_result, write_page
@@ -103,20 +104,25 @@ class CrossFitting:
 
     @cached_property
     def folds(self) -> npt.NDArray[np.intp]:
-        """Inner fold of each of the rows, specimens whole."""
-        plan = self.ready.plan
-        groups = None if plan.groups is None else plan.groups[self.rows]
-        return splits.kfold(plan.names[self.rows], _FOLDS, groups=groups, seed=self.recipe.seed)
+        """Inner fold of each of the rows, specimens whole; -1 for generated images, which judge nothing."""
+        plan, judging = self.ready.plan, ~self.ready.plan.synthetic[self.rows]
+        rows = self.rows[judging]
+        groups = None if plan.groups is None else plan.groups[rows]
+        folds = np.full(len(self.rows), -1, np.intp)
+        folds[judging] = splits.kfold(plan.names[rows], _FOLDS, groups=groups, seed=self.recipe.seed)
+        return folds
 
     def __call__(self, recipe: Recipe, name: str, report: Callable[[int, float], None]) -> float:
         """Fit a head without each fold and score it there."""
         plan, trainer = self.ready.plan, self._trainer(recipe)
         predicted = np.zeros(len(self.rows), np.intp)
         for k in range(int(self.folds.max()) + 1):
-            inside, outside = self.rows[self.folds != k], self.folds == k
+            outside = self.folds == k
+            inside = teachable(plan, self.rows[~outside], self.rows[outside])
             fit = trainer.fit(inside, inside[:0], name)
             predicted[outside] = trainer.verdicts(fit, self.rows[outside]).probabilities.argmax(axis=1)
-        counts = confusion_matrix(plan.labels[self.rows], predicted, len(plan.classes))
+        judged = self.folds >= 0
+        counts = confusion_matrix(plan.labels[self.rows][judged], predicted[judged], len(plan.classes))
         return float(from_confusion(counts).macro_f1)
 
     def _trainer(self, recipe: Recipe) -> FrozenTrainer:

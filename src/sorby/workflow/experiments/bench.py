@@ -15,6 +15,7 @@ import pandas as pd
 from sorby.backbone.runtime import Device
 from sorby.classify import Recipe
 from sorby.corpus import Corpus, splits
+from sorby.corpus.ancestry import originals_of, synthetic_rows
 from sorby.errors import InputError
 from sorby.workflow.data import open_data
 from sorby.workflow.experiments.registry import Request
@@ -134,7 +135,9 @@ def open_bench(
     named = request.columns
     opened = open_data(request.data, label=named["label"], group=named["group"], image=named["image"])
     warnings = list(opened.warnings)
-    corpus = opened.corpus.usable()
+    corpus, made = originals_of(opened.corpus.usable()), int(synthetic_rows(opened.corpus.usable()).sum())
+    if made:
+        warnings.append(f"{made} generated images are left out: arms learn from and are judged by originals")
     require(corpus, [*needs, *([label] if label else [])])
     if where is not None:
         corpus = corpus.take(where(corpus.table).to_numpy(dtype=bool))

@@ -18,6 +18,7 @@ from sorby.classify.flags import FlagHead, FlagRules, fit_flag_head
 from sorby.classify.specimens import DESCRIPTIONS, METHODS, Bags, Method, SpecimenModel, fit_specimens
 from sorby.classify.specimens.judge import SpecimenJudge
 from sorby.corpus import Corpus
+from sorby.corpus.ancestry import originals_of
 from sorby.errors import InputError, Quarantined, SorbyError
 from sorby.evidence import score, softmax
 from sorby.evidence.precision_control import PrecisionControl, precision_control
@@ -120,7 +121,7 @@ def teach_specimens(
     classifier, opened = open_classifier(bundle, require_signed=require_signed)
     data_opened = open_data(data, label=label, group=group, image=image)
     warnings = list(data_opened.warnings)
-    corpus = _usable(data_opened.corpus.usable(), classifier, chosen, warnings)
+    corpus = _usable(originals_of(data_opened.corpus.usable()), classifier, chosen, warnings)
     features, kept, quarantined = _features(classifier, corpus, device)
     corpus = corpus.take(kept)
     labels = np.array([classifier.classes.index(str(name)) for name in corpus.labels], np.intp)
