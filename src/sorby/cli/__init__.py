@@ -34,6 +34,7 @@ COMMANDS = {
         "Needles, grains, inclusions, fracture mirrors: sizes from a scale.",
     ),
     "electro": ("sorby.cli.electro:electro", "Polarisation curves and impedance spectra of corroding metals."),
+    "synthesize": ("sorby.cli.synthesize:synthesize", "Generated images: teach, sample, check; quality and lineage."),
     "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
     "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),
     "key": ("sorby.cli.key:key", "Signing keys and whom to trust."),
