@@ -13,7 +13,7 @@ from sorby.report.figures import confusion, learning, novelty, per_class, reliab
 from sorby.report.findings import decided, share, worst_confusion
 from sorby.report.page import render
 from sorby.report.thumbnails import centre_square, embed, shrink, strip
-from sorby.report.wording import in_a_hundred, listed, percent
+from sorby.report.wording import in_a_hundred, listed, metric_rows, percent
 
 
 def test_a_share_below_one_is_never_printed_as_all():
@@ -201,3 +201,10 @@ def test_the_templates_come_with_the_package():
 def test_a_template_that_misses_a_fact_fails_loudly():
     with pytest.raises(Exception, match="undefined"):
         render("run.html")
+
+
+def test_a_share_over_folds_does_not_exceed_all() -> None:
+    estimate = {"value": 0.99, "ci95": [0.958, 1.022], "sd": 0.02, "n": 5, "method": "t over 5 folds"}
+    row = metric_rows({"accuracy": estimate})[0]
+    assert row["interval"].endswith("100.0 % (cut)")
+    assert metric_rows({"accuracy": {**estimate, "ci95": [0.958, 0.998]}})[0]["interval"].endswith("99.8 %")
