@@ -42,8 +42,8 @@ MEANINGS = {
     "finetune.epochs": "passes over the training images",
     "finetune.batch_size": "images a step",
     "finetune.accumulate": "steps whose gradients are summed before the weights change",
-    "finetune.learning_rate": "of AdamW, for the classifier and the topmost layers",
-    "finetune.weight_decay": "of AdamW",
+    "finetune.learning_rate": "of the optimiser, for the classifier and the topmost layers",
+    "finetune.weight_decay": "of the optimiser; biases and norms have none",
     "finetune.step_epochs": "epochs between two drops of the rate; only with `schedule: step`",
     "finetune.step_gamma": "factor of each drop; only with `schedule: step`",
     "finetune.drop_path": "share of residual branches dropped at random while training (stochastic depth)",
@@ -61,6 +61,7 @@ AUGMENTATION = """
 | `flips` | horizontal and vertical flips, quarter turns |
 | `steel` | any rotation (corners reflected), flips, contrast ±20 %, blur of sigma 0.1 to 1.5 px in half of them |
 | `fracture` | RandAugment, 2 operations of magnitude 12 |
+| `corrosion` | any rotation, shifts of 10 %, flips, brightness ±20 %, zoom of 0.8 to 1.25; corners reflected |
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from PIL import Image
 from sorby.cli.corpus import corpus
 from sorby.corpus import Corpus, split_corpus
 from sorby.errors import InputError
+from sorby.workflow import corpora
+from textures import write_table
 
 
 def ask(*arguments: object) -> Result:
@@ -133,3 +136,16 @@ def test_folds_by_specimen_need_specimens(two_classes):
     result = ask("audit", two_classes, "--split", "specimen", "--no-embedding")
     assert isinstance(result.exception, InputError)
     assert "--group" in result.exception.hint
+
+
+def test_split_is_stored_by_specimen_and_refuses_generated_images(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "data", specimens=6)
+    columns = {"image": "picture", "label": "structure", "group": "piece"}
+    result = corpora.split(table, tmp_path / "split.parquet", fractions=(0.5, 0, 0.5), seed=1, **columns)
+    assert result["parts"] == {"train": 18, "test": 18}
+    assert result["specimens"] == {"train": 9, "test": 9}
+    stored = Corpus.load(tmp_path / "split.parquet")
+    assert stored.table.groupby("specimen")["split"].nunique().max() == 1
+    made = replace(stored, table=stored.table.assign(synthetic=[True] + [False] * (len(stored) - 1)))
+    with pytest.raises(InputError, match="generated images are among them"):
+        corpora.split(made, tmp_path / "again.parquet")

@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from sorby.classify.recipe import load
-from sorby.corpus import Corpus, build
+from sorby.corpus import Corpus, build, splits
 from sorby.corpus.ancestry import COLUMNS, MANIFEST, joined, names_of, synthetic_rows
 from sorby.corpus.splitting import split_corpus
 from sorby.errors import InputError
 from sorby.files import sha256_file
 from sorby.workflow import crossval, evaluate, train
+from sorby.workflow.generated_rows import drawn_parts, one_family, originals, teachable
 from sorby.workflow.planning import make_plan
 from textures import SMALL, texture, write_table
 
@@ -115,3 +116,31 @@ def test_without_generated_images_a_plan_is_what_it_was(table: Path) -> None:
     plan = make_plan(build([table], image="picture", label="structure", group="piece").corpus, _recipe())
     assert not plan.synthetic.any()
     assert not any("generated" in line for line in [*plan.decisions, *plan.warnings])
+
+
+def test_parts_follow_the_family_and_leave_a_way_to_calibrate(table: Path, tmp_path: Path) -> None:
+    few = {"blobs": ["blobs-0", "blobs-1", "stripes-0"]}
+    plan = make_plan(_with_generated(table, tmp_path / "made", few, split=False), _recipe())
+    rows = np.arange(len(plan.labels))
+    names = np.array(names_of(plan.corpus))
+    inside = np.isin(names, few["blobs"]) | plan.synthetic
+    for seed in range(8):
+        drawn = drawn_parts(
+            plan, rows, lambda each, groups, seed=seed: splits.holdout(each, (0.5, 0.5), groups=groups, seed=seed,
+                                                                       names=("train", "val")), "train",
+        )  # fmt: skip
+        assert len(set(drawn[inside])) == 1
+    assert one_family(plan, rows[inside])
+    assert not one_family(plan, rows)
+    assert not one_family(plan, rows[~plan.synthetic])
+    assert not plan.synthetic[originals(plan, rows)].any()
+
+
+def test_what_descends_from_judged_rows_may_not_teach_them(table: Path, tmp_path: Path) -> None:
+    plan = make_plan(_with_generated(table, tmp_path / "made", {"blobs": ["blobs-0"]}, split=False), _recipe())
+    rows = np.arange(len(plan.labels))
+    names = np.array(names_of(plan.corpus))
+    judged = np.flatnonzero((names == "blobs-0") & ~plan.synthetic)
+    others = np.flatnonzero(names == "stripes-3")
+    assert (teachable(plan, rows, judged) == rows[~plan.synthetic]).all()
+    assert (teachable(plan, rows, others) == rows).all()

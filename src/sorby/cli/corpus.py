@@ -29,6 +29,13 @@ def _show_build(result: dict[str, Any]) -> str:
     return "\n".join([*lines, f"corpus  {result['corpus']}"])
 
 
+def _show_split(result: dict[str, Any]) -> str:
+    specimens = result["specimens"] or {}
+    lines = [f"{part}: {count} images" + (f" of {specimens[part]} specimens" if part in specimens else "")
+             for part, count in result["parts"].items()]  # fmt: skip
+    return "\n".join([*lines, *(f"note: {line}" for line in result["warnings"]), f"corpus  {result['corpus']}"])
+
+
 def _show_scale(result: dict[str, Any]) -> str:
     lines = []
     for entry in result["images"]:
@@ -171,6 +178,33 @@ def scale(images: tuple[Path, ...], ignore_tags: bool, engine: str | None) -> di
     Example: sorby corpus scale sem/*.tif --json
     """
     return corpora.scales(images, ignore_tags=ignore_tags, engine=engine)
+
+
+@corpus.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The corpus with its split, .parquet.")
+@click.option("--fractions", type=(float, float, float), default=(0.64, 0.16, 0.2), show_default=True,
+              help="Shares of train, val and test.")  # fmt: skip
+@click.option("--by", default="auto", show_default=True, metavar="auto|image|COLUMN",
+              help="What stays whole; auto is specimens where they are known.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@column_options
+@reports(_show_split)
+def split(
+    data: Path,
+    out: Path,
+    fractions: tuple[float, float, float],
+    by: str,
+    seed: int,
+    label: str | None,
+    group: str | None,
+    image: str | None,
+) -> dict[str, Any]:
+    """Divide a corpus into train, val and test once and store it; train and synthesize keep to it.
+
+    Example: sorby corpus split corpus.parquet --fractions .5 .2 .3 --out split.parquet
+    """
+    return corpora.split(data, out, fractions=fractions, by=by, seed=seed, label=label, group=group, image=image)
 
 
 @corpus.command("text-audit")

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from sorby.corpus import Corpus, audit, build
 from sorby.corpus.ancestry import describe_ancestry
 from sorby.corpus.leakage_table import THRESHOLDS
+from sorby.corpus.splitting import split_corpus
 from sorby.errors import InputError, Quarantined
 from sorby.workflow.archive.building import build_archive_corpus
 from sorby.workflow.archive.scales import state_scales
@@ -93,6 +96,63 @@ def build_corpus(
         "duplicates": built.duplicates,
         "conflicts": built.conflicts,
         "warnings": warnings,
+    }
+
+
+def split(
+    data: Path | str | Corpus,
+    out: Path | str,
+    *,
+    fractions: Sequence[float] = (0.64, 0.16, 0.2),
+    by: str = "auto",
+    seed: int = 0,
+    label: str | None = None,
+    group: str | None = None,
+    image: str | None = None,
+) -> dict[str, Any]:
+    """Divide a corpus into train, val and test once, and store that in it.
+
+    Parameters
+    ----------
+    data : Corpus, or path of a corpus, a table or a folder with one folder a class
+    out : path
+        The corpus with its split, a .parquet file.
+    fractions, by, seed
+        See `sorby.corpus.splitting.split_corpus`.
+    label, group, image : str, optional
+        Columns of a table.
+
+    Returns
+    -------
+    dict
+        ``corpus``, ``parts`` (images of each), ``specimens`` (of each; None where unknown), ``grouped`` (what is kept
+        whole), ``warnings``, ``quarantined``.
+
+    Raises
+    ------
+    InputError
+        Generated images are among them (split the originals first), or as `split_corpus`.
+    """
+    out = Path(out)
+    if out.suffix.lower() != ".parquet":
+        raise InputError(f"{out}: a corpus is stored as Parquet", f"--out {out.with_suffix('.parquet')}")
+    opened = open_data(data, label=label, group=group, image=image, min_classes=1)
+    if describe_ancestry(opened.corpus) is not None:
+        raise InputError("generated images are among them", "split the originals, then build with --synthetic again")
+    done = split_corpus(opened.corpus, "holdout", fractions=fractions, by=by, seed=seed)
+    done.save(out)
+    usable = done.usable()
+    parts = usable.table["split"].astype(str)
+    groups = usable.groups
+    specimens = None if groups is None else {str(name): int(count) for name, count in
+                                             pd.Series(groups).groupby(parts.to_numpy()).nunique().items()}  # fmt: skip
+    return {
+        "corpus": str(out),
+        "parts": {str(name): int(count) for name, count in parts.value_counts().items()},
+        "specimens": specimens,
+        "grouped": done.splits[-1]["grouped"],
+        "warnings": [*opened.warnings, *done.splits[-1]["warnings"]],
+        "quarantined": [entry.as_dict() for entry in opened.quarantined],
     }
 
 

@@ -299,7 +299,7 @@ def _families(corpus: Corpus, made: npt.NDArray[np.bool_], groups: npt.NDArray[A
     if len(np.unique(family[~made])) < 2:
         raise InputError(
             f"the {int(made.sum())} generated images descend from all specimens, so none is left to judge by",
-            "teach the generator from a part: store a split, then sorby synthesize train DATA --split train",
+            "sorby corpus split DATA, then sorby synthesize train DATA --split train",
         )
     return family
 

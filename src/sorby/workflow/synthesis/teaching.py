@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -104,4 +105,5 @@ def train(
         pixels = {name: each.pixels for name, each in samples.items()}
         write_page(out, f"Generator {chosen.name}", result, judgement, pixels, found, made, history=taught.history)
     write_json(out / "run.json", {**plain(result), "recipe": chosen.model_dump(mode="json"), "provenance": made})
+    shutil.rmtree(out / "state", ignore_errors=True)
     return {**result, "seconds": time.perf_counter() - started}
