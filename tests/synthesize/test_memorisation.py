@@ -66,3 +66,12 @@ def test_the_threshold_lies_between_the_most_alike_originals_and_identity(origin
     alone = memorised(np.stack([originals[0][:SIZE, :SIZE]]), originals[:1], ["a"])
     assert np.isnan(alone.among_originals)
     assert alone.copies.all()
+
+
+def test_only_the_candidates_are_searched(originals: list[np.ndarray]) -> None:
+    images = np.stack([resize(each, (SIZE, SIZE)) for each in originals[:2]])
+    names = [str(k) for k in range(len(originals))]
+    found = memorised(images, originals, names, np.array([[0, 3], [4, 5]]), np.tile(np.arange(4), (8, 1)))
+    assert found.copies.tolist() == [True, False]
+    assert found.original[0] == 0
+    assert found.original[1] in (4, 5)

@@ -37,6 +37,7 @@ DECISIONS = ("accept", "reject")
 
 _FLAT, _STRIPED, _STRANGE = 0.5, 2.0, 1.25  # of the least, the most and the farthest that originals show
 _BLACK = 2.0  # grey levels: less contrast is none, whatever the originals have
+_SEARCHED = 40  # originals a copy is looked for in: the nearest in features where there are more
 _NEAREST = 3  # earlier images that one is compared with for repetition
 
 
@@ -112,8 +113,11 @@ def gate(
         Without decisions.
     """
     ours, theirs = np.asarray(features, np.float64), np.asarray(real_features, np.float64)
-    specimens = names if shown is None else [names[k] for k in shown.tolist()]
-    memory = memorised(generated, originals, names)
+    shown = np.arange(len(names)) if shown is None else shown
+    specimens = [names[k] for k in shown.tolist()]
+    of_original = theirs[np.unique(shown, return_index=True)[1]]
+    among = [_nearest(each, of_original) for each in (ours, of_original)]
+    memory = memorised(generated, originals, names, *among)
     between = cdist(ours, theirs)
     typical, farthest = _apart(theirs, specimens)
     found: dict[str, Bools] = {
@@ -159,6 +163,14 @@ def _apart(features: Floats, specimens: Sequence[str]) -> tuple[float, float]:
     if np.isinf(nearest).any():
         return float("nan"), float("inf")
     return float(np.median(nearest)), float(nearest.max())
+
+
+def _nearest(features: Floats, originals: Floats) -> npt.NDArray[np.intp] | None:
+    """Return the originals that each image is searched for in, None for all of them."""
+    if len(originals) <= _SEARCHED:
+        return None
+    found: npt.NDArray[np.intp] = np.argsort(cdist(features, originals), axis=1, kind="stable")[:, :_SEARCHED]
+    return found
 
 
 def _earlier(features: Floats) -> npt.NDArray[np.intp]:

@@ -28,6 +28,7 @@ from sorby.micrograph import resize
 Grey = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
+Spectra = npt.NDArray[np.complex64]
 
 SIDE_PX = 48
 """Edge to which generated images are brought for the search."""
@@ -79,7 +80,13 @@ class Memorisation:
         }
 
 
-def memorised(generated: Grey, originals: list[Grey], specimens: list[str]) -> Memorisation:
+def memorised(
+    generated: Grey,
+    originals: list[Grey],
+    specimens: list[str],
+    candidates: Rows | None = None,
+    own_candidates: Rows | None = None,
+) -> Memorisation:
     """Search generated images for pieces of originals.
 
     Parameters
@@ -90,14 +97,16 @@ def memorised(generated: Grey, originals: list[Grey], specimens: list[str]) -> M
         whole picture of the generated size.
     specimens : list of str
         Of each original; those of one specimen do not tell how alike different surfaces are.
+    candidates, own_candidates : ndarray of int, optional
+        Originals that each image, and each original, is searched for in, shapes (n, k) and (m, k); all where absent.
 
     Returns
     -------
     Memorisation
     """
     library = _Library.of(originals, generated.shape[1])
-    likeness, original = library.best(generated)
-    threshold, among = library.threshold(specimens)
+    likeness, original = library.best(generated, candidates)
+    threshold, among = library.threshold(specimens, own_candidates)
     return Memorisation(likeness, original, threshold, among)
 
 
@@ -114,10 +123,10 @@ def repeated(images: Grey, candidates: Rows, threshold: float) -> npt.NDArray[np
 
 @dataclass(frozen=True, eq=False)
 class _Library:
-    """Originals ready to be searched: grouped by size, band-passed, with the variance at every place."""
+    """Originals ready to be searched: by size their spectra, band-passed, and the deviations at every place."""
 
     pictures: list[Grey]
-    stacks: list[tuple[Rows, Floats, Floats]]
+    stacks: list[tuple[Rows, tuple[int, int], Spectra, Floats]]
 
     @classmethod
     def of(cls, originals: list[Grey], size_px: int) -> _Library:
@@ -132,27 +141,34 @@ class _Library:
         for shape in sorted({each.shape for _, each in pictures}):
             members = [(k, each) for k, each in pictures if each.shape == shape]
             band = np.stack([_band(each) for _, each in members])
-            stacks.append((np.array([k for k, _ in members], np.intp), band, _deviation(band)))
+            rows = np.array([k for k, _ in members], np.intp)
+            stacks.append((rows, (shape[0], shape[1]), fft.rfft2(band), _deviation(band)))
         return cls(wholes, stacks)
 
-    def best(self, images: Grey, left_out: npt.NDArray[np.bool_] | None = None) -> tuple[npt.NDArray[np.float64], Rows]:
+    def best(
+        self, images: Grey, candidates: Rows | None = None, left_out: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[npt.NDArray[np.float64], Rows]:
         """Return the highest correlation of each image and with which original; *left_out* (n, originals)."""
-        scores = np.stack([self._scores(image) for image in images])
+        wanted = np.ones((len(images), len(self.pictures)), bool)
+        if candidates is not None:
+            wanted[:] = False
+            np.put_along_axis(wanted, candidates, True, axis=1)
         if left_out is not None:
-            scores = np.where(left_out, -1.0, scores)
+            wanted &= ~left_out
+        scores = np.stack([self._scores(image, rows) for image, rows in zip(images, wanted, strict=True)])
         return scores.max(axis=1), scores.argmax(axis=1)
 
-    def threshold(self, specimens: list[str]) -> tuple[float, float]:
+    def threshold(self, specimens: list[str], candidates: Rows | None = None) -> tuple[float, float]:
         """Return from what correlation an image is a copy, and the highest between two specimens."""
         names = np.array(specimens)
         if len(set(specimens)) < 2:
             return max(_LEAST, 0.9), float("nan")
-        alike = self.best(np.stack(self.pictures), names[:, None] == names[None])[0]
+        alike = self.best(np.stack(self.pictures), candidates, names[:, None] == names[None])[0]
         among = float(alike.max())
         return max(_LEAST, (1 + among) / 2), among
 
-    def _scores(self, image: Grey) -> npt.NDArray[np.float64]:
-        """Return the highest correlation of one image with each original."""
+    def _scores(self, image: Grey, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Return the highest correlation of one image with each original, -1 for those not *wanted*."""
         small = _band(image if image.shape == (SIDE_PX, SIDE_PX) else resize(image, (SIDE_PX, SIDE_PX)))
         cuts = np.stack([small[top : top + _WINDOW, left : left + _WINDOW] for top, left in _STARTS])
         cuts = cuts - cuts.mean(axis=(1, 2), keepdims=True)
@@ -163,10 +179,11 @@ class _Library:
         turned = np.concatenate([np.rot90(each, k, axes=(1, 2)) for each in (cuts, cuts[:, :, ::-1]) for k in range(4)])
         turned = turned / np.sqrt((turned**2).sum(axis=(1, 2), keepdims=True) + 1e-12)
         found = np.full(len(self.pictures), -1.0)
-        for rows, band, deviation in self.stacks:
-            shape = band.shape[1:]
+        for rows, shape, pictures, deviation in self.stacks:
             spectra = np.conj(fft.rfft2(turned, s=shape))
-            for row, picture, spread in zip(rows.tolist(), fft.rfft2(band), deviation, strict=True):
+            for row, picture, spread in zip(rows.tolist(), pictures, deviation, strict=True):
+                if not wanted[row]:
+                    continue
                 places = fft.irfft2(spectra * picture, s=shape)[:, : spread.shape[0], : spread.shape[1]]
                 found[row] = max(found[row], float((places / spread).max()))
         return found
