@@ -228,6 +228,7 @@ class FinetuneSection(Section):
         Adam with decoupled weight decay (betas .9 and .999, epsilon 1e-8), plain Adam, stochastic gradients with
         momentum .9, or RMSprop with rho .9. Outside of AdamW, weight decay is a penalty in the gradient.
     learning_rate, weight_decay : float
+        Of the optimiser; biases and norms have no decay.
     layer_decay : float
         Factor on the learning rate from each layer group to the one below it; 1 is one rate for all.
     schedule : {"cosine", "step", "constant"}

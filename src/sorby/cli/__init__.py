@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("sorby.cli.train:train", "Train a classifier from a corpus, a table or a folder per class."),
     "crossval": ("sorby.cli.train:crossval", "k-fold cross-validation, grouped where specimens are known."),
     "tune": ("sorby.cli.tune:tune", "Search a recipe's settings by nested validation; resumable."),
+    "refine": ("sorby.cli.refine:refine", "Changes tried against a locked test part, each with its reason in a log."),
     "experiment": ("sorby.cli.experiment:experiment", "Ablations and studies of the methods, each with its page."),
     "paper": ("sorby.cli.paper:paper", "A paper's tables and figures drawn again, published beside ours."),
     "evaluate": (
