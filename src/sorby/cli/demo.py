@@ -14,6 +14,7 @@ from sorby.cli._options import device_option
 #: Where the demonstration of each system is, imported when asked for.
 DEMOS = {
     "steel": "sorby.workflow.demonstrations.steel:demo_steel",
+    "corrosion": "sorby.workflow.demonstrations.corrosion:demo_corrosion",
     "membrane": "sorby.workflow.demonstrations.membrane:demo_membrane",
     "fracture": "sorby.workflow.demonstrations.fracture:demo_fracture",
 }
@@ -58,6 +59,38 @@ def _show_membrane(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _show_corrosion(result: dict[str, Any]) -> str:
+    test, new, plate = (result["metrics"][key] for key in ("test", "new", "plate"))
+    low, high = test["ci95"]["accuracy"]
+    made = result["metrics"]["synthesis"]
+    lines = [
+        "",
+        f"severity: test accuracy {100 * test['accuracy']:.1f} %  (95 % CI {100 * low:.1f} to {100 * high:.1f} %,"
+        f" {test['n']} phantom pictures of coupons not trained on)",
+        f"new coupons: {round(new['right']['value'] * new['n'])} of {new['n']} graded rightly,"
+        f" {round(new['within_one_grade']['value'] * new['n'])} within one grade; {new['referred']} referred",
+        f"plate: {plate['tiles']} tiles, {plate['not_judged']} not judged; a grade's share is off by"
+        f" {100 * plate['largest_error']:.1f} points at most",
+        *(_curve_line(row) for row in result["curves"]["table_4"]),
+        f"generated images: KID {made['kid']:.3f}; {made['accepted']} pass the gate, {made['rejected']} do not",
+        "",
+        f"report    {result['report']}",
+        f"verdicts  {result['verdicts']}",
+        f"plate     {result['plate']}",
+        f"bundle    {result['bundle']}",
+        f"{result['seconds']:.0f} s",
+    ]
+    return "\n".join(lines)
+
+
+def _curve_line(row: dict[str, Any]) -> str:
+    start = f"{row['alloy']} at {row['kelvin']:g} K: "
+    if row["rate"] is None:
+        return f"{start}no corrosion rate ({row['warnings']})"
+    found, (low, high) = row["rate"]["value"], row["rate"]["ci95"]
+    return f"{start}{found:.3g} mm a year ({low:.3g} to {high:.3g}), true {row['rate_truth']:.3g}"
+
+
 def _show_fracture(result: dict[str, Any]) -> str:
     matched, test = result["matched"], result["metrics"]["test"]
     right, rare = matched["labels_right"], result["specimens"]["rare"]
@@ -93,6 +126,8 @@ def _mirror_line(row: dict[str, Any]) -> str:
 
 
 def _show(result: dict[str, Any]) -> str:
+    if "curves" in result:
+        return _show_corrosion(result)
     if "mirrors" in result:
         return _show_fracture(result)
     return _show_membrane(result) if "roll" in result else _show_steel(result)
