@@ -117,3 +117,17 @@ def test_the_scale_of_the_real_set_leaves_them_standard(rng: np.random.Generator
     scaled = Standard.of(reals)(reals)
     assert scaled[:, :2].std(axis=0) == pytest.approx(1)
     assert scaled[:, 2].std() < 1e-6  # what hardly varies stays small
+
+
+def test_the_floor_is_measured_as_generated_sets_are(rng: np.random.Generator) -> None:
+    # New images of the same kind, on the scale of twelve old ones: the mean over many draws lies below the floor of
+    # those twelve, whose halves have six images each, and above zero.
+    new, floors = [], []
+    for _ in range(40):
+        reals, others = rng.normal(size=(12, 30)), rng.normal(size=(12, 30))
+        scale = Standard.of(reals)
+        new.append(kernel_distance(scale(reals), scale(others)).value)
+        floor = halves_distance(reals, repeats=10)
+        assert floor is not None
+        floors.append(floor[0].value)
+    assert 0 < np.mean(new) < np.mean(floors)

@@ -76,6 +76,8 @@ class KernelDistance:
 class Standard:
     """The scale on which features are compared: mean and spread of the real ones.
 
+    Without it the channels that vary most would decide alone.
+
     Attributes
     ----------
     mean, spread : ndarray, shape (D,)
@@ -176,6 +178,9 @@ def halves_distance(
     Parameters
     ----------
     real : array_like, shape (n, D)
+        Features as they are: each halving takes its scale from one half, as generated images are measured on the scale
+        of the real ones. Features that a scale was not taken from lie further out on it, the more the fewer it was
+        taken from; so the floor is rather too high than too low.
     specimens : sequence, optional
         A specimen is in one half only.
     repeats : int
@@ -198,7 +203,8 @@ def halves_distance(
     kernels, frechets = [], []
     for _ in range(repeats):
         first = np.isin(codes, rng.permutation(n_groups)[: n_groups // 2])
-        halves, groups = (features[first], features[~first]), (codes[first], codes[~first])
+        scale = Standard.of(features[first])
+        halves, groups = (scale(features[first]), scale(features[~first])), (codes[first], codes[~first])
         kernels.append(kernel_distance(*halves, *groups).value)
         frechets.append(frechet_distance(*halves))
     low, high = np.quantile(kernels, (0.025, 0.975))

@@ -98,7 +98,7 @@ def distances(
     first, second = scale(real), scale(generated)
     said: list[str] = []
     kid = _kernel(first, second, specimens, parents, said)
-    halves = halves_distance(first, specimens, seed=seed)
+    halves = halves_distance(real, specimens, seed=seed)
     if halves is None:
         said.append(f"{len(set(specimens))} real specimens: no floor, which takes four")
     ceiling = None if untaught is None else _kernel(first, scale(untaught), specimens, None, said)
