@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from sorby.backbone.half_storage import halved, too_large
 from sorby.backbone.memory import require_memory
 from sorby.backbone.surface_networks import SURFACE_NETWORKS, build_surface_network, weight_count
 from sorby.backbone.weights import PACKAGED, WeightSource, check_name, fill
@@ -264,12 +266,13 @@ def to_onnx(graph: nn.Module, height: int, width: int, channels: int, outputs: t
     """Write a graph on uint8 images (N, *height*, *width*, *channels*) as ONNX, N free.
 
     The TorchScript exporter is used because it takes half a second where the newer one takes eight for the same
-    graph; a test holds the result against torch.
+    graph; a test holds the result against torch. Weights that one file cannot hold are stored as `halved` says.
     """
     buffer = io.BytesIO()
     example = torch.zeros(2, height, width, channels, dtype=torch.uint8)
     device = next((parameter.device for parameter in graph.parameters()), torch.device("cpu"))
-    with warnings.catch_warnings():
+    large = too_large(graph)
+    with warnings.catch_warnings(), halved(graph) if large else nullcontext():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph.eval().to("cpu"),
@@ -277,6 +280,7 @@ def to_onnx(graph: nn.Module, height: int, width: int, channels: int, outputs: t
             buffer,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=17,
+            do_constant_folding=not large,  # which would unfold the halves
             input_names=["images"],
             output_names=list(outputs),
             dynamic_axes={name: {0: "n"} for name in ("images", *outputs)},
