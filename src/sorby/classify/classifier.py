@@ -21,7 +21,7 @@ from sorby.backbone.preprocessing import Preprocessing, Uint8Image
 from sorby.backbone.runtime import Device, OpenVINORuntime, Precision, Runtime, TorchRuntime, resolve_device
 from sorby.bundle import Description, OpenBundle
 from sorby.classify.cross_stitch import cross_stitched
-from sorby.classify.heads import Head, HeadSpec, head_arrays, head_from_arrays
+from sorby.classify.heads import GRADE, Head, HeadSpec, head_arrays, head_from_arrays
 from sorby.classify.judge import Judge, Verdicts
 from sorby.classify.network import ClassifierNetwork
 from sorby.classify.scoring_graphs import HeadOnStages, ScoresOnly
@@ -79,6 +79,9 @@ class Asides:
             return {}
         structure = self.head.spec.structure
         subtype = structure.subtypes[structure.subtype[label]]
+        if structure.subtypes == (GRADE,):  # plain grades: one scale, so there is no subtype to choose
+            said = zip(structure.sizes[0], self.stages[GRADE][k], strict=True)
+            return {GRADE: {word: float(value) for word, value in said}}
         named = {"subtype": structure.subtypes, subtype: structure.sizes[structure.subtype[label]]}
         return {
             (name if name == "subtype" else f"size of {name}"): {

@@ -9,6 +9,7 @@ import click
 
 from sorby.cli._frame import reports
 from sorby.cli._options import column_options, device_option, signed_option
+from sorby.evidence import ORDINAL
 from sorby.workflow import evaluation
 
 
@@ -20,6 +21,7 @@ def _line(name: str, entry: dict[str, Any]) -> str:
 
 def _show(result: dict[str, Any]) -> str:
     lines = [_line(name, result[name]) for name in evaluation.OVERALL if name in result]
+    lines += [_line(name.replace("_", " "), result[name]) for name in ORDINAL if name in result]
     lines.append(_line("ECE", result["calibration"]["ece"]))
     lines.append(_line("set coverage", result["sets"]["coverage"]))
     lines.append(_line("referred", result["referred"]))

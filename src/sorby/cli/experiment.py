@@ -56,6 +56,7 @@ def _own(name: str, given: tuple[str, ...]) -> dict[str, str]:
 @click.option("--by", metavar="COLUMN", help="leave-one-out-group: alloy, plant, instrument, magnification ...")
 @click.option("--only", metavar="ARMS", help="heads: arms besides the global one, parted by semicolons.")
 @click.option("--ood", type=click.Path(path_type=Path), help="novelty: folder with one folder of images a kind.")
+@click.option("--curves", type=click.Path(path_type=Path), help="fusion: folder of the coupons' curves.")
 @click.option("--repeats", type=click.IntRange(2, 10_000), help="Draws of splits, where an experiment repeats them.")
 @click.option("--option", "own", multiple=True, metavar="NAME=VALUE", help="Another option of the experiment.")
 @recipe_options
@@ -71,6 +72,7 @@ def experiment(
     only: str | None,
     by: str | None,
     ood: Path | None,
+    curves: Path | None,
     repeats: int | None,
     own: tuple[str, ...],
     recipe: str | None,
@@ -99,6 +101,7 @@ def experiment(
     if data is None:
         raise InputError("DATA is missing", f"sorby experiment {name} corpus.parquet")
     options: dict[str, Any] = {"folds": folds, "min_count": min_count, "only": only, "by": by, "ood": ood}
+    options |= {"curves": curves}
     options |= {"repeats": repeats, **_own(name, own)}
     changes: dict[str, Any] = dict(overrides(settings))
     if seed is not None:

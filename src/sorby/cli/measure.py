@@ -10,6 +10,7 @@ import click
 from sorby.cli._frame import reports
 from sorby.cli.measure_grains import boundaries, grains, inclusions
 from sorby.cli.measure_mirror import mirror
+from sorby.cli.measure_plate import plate
 
 
 def _show_needles(result: dict[str, Any]) -> str:
@@ -42,7 +43,7 @@ def measure() -> None:
     """
 
 
-for command in (grains, inclusions, boundaries, mirror):
+for command in (grains, inclusions, boundaries, mirror, plate):
     measure.add_command(command)
 
 

@@ -46,6 +46,7 @@ def _show_train(result: dict[str, Any]) -> str:
     lines = [
         f"accuracy  {_percent(test['accuracy'])}  ({_interval(test['ci95']['accuracy'])}, n = {test['n']} test images)",
         f"macro-F1  {_percent(test['macro_f1'])}  ({_interval(test['ci95']['macro_f1'])})",
+        *_graded({name: {"value": test[name], "ci95": bounds} for name, bounds in test["ci95"].items()}),
         *_warnings(result),
         f"bundle    {result['bundle']}",
         f"report    {result['report']}",
@@ -54,12 +55,27 @@ def _show_train(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _graded(test: dict[str, Any]) -> list[str]:
+    """Say how far calls lie from the labels where classes are grades."""
+    lines = []
+    for name, title in (("mean_absolute_error", "off by"), ("weighted_kappa", "kappa")):
+        if name in test:
+            entry = test[name]
+            unit = " grades" if name == "mean_absolute_error" else ", weighted"
+            bounds = entry["ci95"]
+            sure = "no interval" if bounds is None else f"95 % CI {bounds[0]:.3f} to {bounds[1]:.3f}"
+            value = "undefined" if entry["value"] is None else f"{entry['value']:.3f}"
+            lines.append(f"{title:<9} {value}{unit}  ({sure})")
+    return lines
+
+
 def _show_crossval(result: dict[str, Any]) -> str:
     lines = []
     for name, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1")):
         entry = result[name]
         spread = f"sd {_percent(entry['sd'])}  ({_over_folds(entry['ci95'])} over {result['folds']} folds)"
         lines.append(f"{title}  {_percent(entry['mean'])}  {spread}")
+    lines += _graded(result["pooled"])
     kept = "specimens kept whole" if result["grouped"] else "split by image"
     lines += [f"n         {result['n']} images, {kept}", *_inflated(result), *_matched(result), *_warnings(result)]
     return "\n".join([*lines, f"report    {result['report']}", f"{result['seconds']:.1f} s"])

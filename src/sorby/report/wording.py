@@ -18,8 +18,23 @@ METRICS = {
     "cohen_kappa": ("Cohen's kappa", "agreement with the labels beyond chance; 1 is perfect, 0 is chance"),
     "auroc": ("AUROC", "chance that a positive image scores above a negative one"),
     "average_precision": ("Average precision", "area under precision against recall"),
+    "mean_absolute_error": ("Mean absolute error", "distance between call and label in grades"),
+    "within_one": ("Within one grade", "share of calls at most one grade off"),
+    "weighted_kappa": ("Weighted kappa", "agreement beyond chance, errors costing by their squared distance in grades"),
+    "mean_error": ("Mean error", "call less label in grades; above 0 the calls are too high"),
+    "ranked_probability_score": (
+        "Ranked probability score",
+        "squared gaps of the cumulated probabilities; 0 is sure and right, 1 sure and one grade off",
+    ),
 }
-_PLAIN_NUMBERS = {"cohen_kappa"}  # not a share of anything
+#: Not shares of anything.
+_PLAIN_NUMBERS = {
+    "cohen_kappa",
+    "mean_absolute_error",
+    "weighted_kappa",
+    "mean_error",
+    "ranked_probability_score",
+}
 
 
 def is_number(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,12 @@ from sorby.evidence import (
     Scores,
     calibration_report,
     describe_sets,
+    grades_of,
+    mean_by_specimen,
+    ranked_probability,
     risk_coverage,
     score,
+    score_grades,
     share,
 )
 
@@ -39,6 +43,9 @@ class Assessment:
         Risk-coverage curve and its area.
     referred : dict
         Share of images referred, with its interval by specimen.
+    ordinal : dict
+        Where the classes are grades (whole numbers): mean absolute error in grades, share within one grade,
+        quadratic weighted kappa, mean error, ranked probability score; empty otherwise.
     """
 
     classes: tuple[str, ...]
@@ -47,10 +54,12 @@ class Assessment:
     sets: dict[str, Any]
     selective: dict[str, Any]
     referred: dict[str, Any]
+    ordinal: dict[str, Estimate] = field(default_factory=dict)
 
     def overall(self) -> dict[str, Any]:
         """Return the overall metrics, each ``{value, ci95, n, method}``."""
-        return {name: self.scores[name].as_dict() for name in OVERALL if name in self.scores}  # type: ignore[literal-required]
+        found = {name: self.scores[name].as_dict() for name in OVERALL if name in self.scores}  # type: ignore[literal-required]
+        return found | {name: entry.as_dict() for name, entry in self.ordinal.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
@@ -103,7 +112,35 @@ def assess(
         plain(describe_sets(verdicts.sets, labels, groups, seed)),
         selective.as_dict(),
         share(referred, groups, seed).as_dict(),
+        ordinal_figures(labels, p, classes, groups, seed),
     )
+
+
+def ordinal_figures(
+    labels: npt.NDArray[np.intp],
+    probabilities: npt.NDArray[np.float64],
+    classes: tuple[str, ...],
+    groups: npt.NDArray[Any] | None,
+    seed: int,
+) -> dict[str, Estimate]:
+    """Return the figures that an order of the classes allows; empty where their names are no grades.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n,)
+    probabilities : ndarray, shape (n, C)
+    classes : tuple of str
+    groups : ndarray, shape (n,), optional
+    seed : int
+    """
+    grades = grades_of(classes)
+    if grades is None:
+        return {}
+    forecast = ranked_probability(probabilities, labels, grades)
+    return {
+        **score_grades(labels, probabilities.argmax(axis=1), grades, groups, seed),
+        "ranked_probability_score": mean_by_specimen(forecast, groups, seed),
+    }
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sorby import provenance
 from sorby.bundle import Description, TrainingData, write
@@ -41,6 +42,11 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
             "temperature": judge.temperature,
             "calibrated_on": fit.notes["calibrated_on"],
             "runtime": fit.notes["runtime"],
+            "confusion": {
+                "counts": assessment.scores["confusion"].tolist(),
+                "n_specimens": int(assessment.scores["n_specimens"]),
+                "of": "the images that the metrics are of; rows true, columns called",
+            },
         },
         conformal={
             "form": "CV+" if isinstance(conformal, CrossConformal) else "split",
@@ -60,6 +66,7 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
             fingerprint=plan.corpus.fingerprint(),
             n=len(plan.labels),
             n_specimens=None if plan.specimens is None else len(np.unique(plan.specimens)),
+            **_fields(plan),
         ),
         metrics=assessment.overall(),
         licence="as the training images allow; state it with the bundle",
@@ -67,6 +74,24 @@ def describe(fit: Fit, plan: Plan, recipe: Recipe, assessment: Assessment, name:
         limits=[*_STANDING_LIMITS, *_doubts(recipe), *_needs(classifier), *judge.limits()],
         notes=[*plan.decisions, *plan.warnings],
     )
+
+
+def _fields(plan: Plan) -> dict[str, Any]:
+    """Return how large a part of the surface the images showed, in micrometres: whoever cuts tiles cuts them so."""
+    table = plan.corpus.table
+    if not {"height", "width", "pixel_size_um"} <= set(table):
+        return {}
+    size = pd.to_numeric(table["pixel_size_um"], errors="coerce").to_numpy(np.float64)
+    known = np.isfinite(size) & (size > 0)
+    if not known.any():
+        return {}
+    sides = {side: table[side].to_numpy(np.float64)[known] * size[known] for side in ("height", "width")}
+    return {
+        "fields_um": {
+            side: {"least": float(um.min()), "median": float(np.median(um)), "most": float(um.max())}
+            for side, um in sides.items()
+        }
+    }
 
 
 def _doubts(recipe: Recipe) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from sorby.backbone.runtime import Device
@@ -14,7 +15,7 @@ from sorby.classify import Classifier, Verdict, Verdicts
 from sorby.corpus import Corpus
 from sorby.corpus.ancestry import originals_of, synthetic_rows
 from sorby.errors import InputError, Quarantined
-from sorby.evidence import share
+from sorby.evidence import grades_of, score_grades, share
 from sorby.files import atomic_write, write_json
 from sorby.progress import bar
 from sorby.workflow.assessment import OVERALL, assess, verdict_table
@@ -93,7 +94,7 @@ def evaluate(
     assessment = assess(labels, verdicts, classifier.classes, groups, seed)
     result = {
         **assessment.as_dict(),
-        "per_group": _per_group(corpus, labels, verdicts, seed),
+        "per_group": _per_group(corpus, labels, verdicts, classifier.classes, seed),
         "bundle_sha256": opened.sha256,
         "warnings": warnings,
         "quarantined": [entry.as_dict() for entry in [*source.quarantined, *quarantined]],
@@ -149,10 +150,25 @@ def _judge(classifier: Classifier, corpus: Corpus, device: Device) -> tuple[list
     return kept, Verdicts(probabilities, sets, novelty, [verdict.reasons for verdict in found]), quarantined
 
 
-def _per_group(corpus: Corpus, labels: np.ndarray[Any, Any], verdicts: Verdicts, seed: int) -> dict[str, Any]:
-    """Return the accuracy for each value of each recorded condition, with its interval by specimen."""
+def _per_group(
+    corpus: Corpus, labels: npt.NDArray[np.intp], verdicts: Verdicts, classes: tuple[str, ...], seed: int
+) -> dict[str, Any]:
+    """Return the accuracy for each value of each recorded condition, with its interval by specimen.
+
+    Where the classes are grades, ``ordinal`` beside it holds the figures that their order allows.
+    """
     groups = corpus.groups
-    correct = verdicts.probabilities.argmax(axis=1) == labels
+    called = verdicts.probabilities.argmax(axis=1)
+    correct, grades = called == labels, grades_of(classes)
+
+    def scored(rows: npt.NDArray[np.intp]) -> dict[str, Any]:
+        of = None if groups is None else groups[rows]
+        entry = share(correct[rows], of, seed).as_dict()
+        if grades is None:
+            return entry
+        figures = score_grades(labels[rows], called[rows], grades, of, seed)
+        return entry | {"ordinal": {name: figure.as_dict() for name, figure in figures.items()}}
+
     found: dict[str, Any] = {}
     for column in _GROUP_COLUMNS:
         if column not in corpus.table or corpus.table[column].isna().all():
@@ -160,8 +176,5 @@ def _per_group(corpus: Corpus, labels: np.ndarray[Any, Any], verdicts: Verdicts,
         values = pd.Series(corpus.table[column].astype(str).to_numpy())
         if values.nunique() > _MOST_GROUPS:
             continue
-        found[column] = {
-            value: share(correct[rows], None if groups is None else groups[rows], seed).as_dict()
-            for value, rows in sorted(values.groupby(values).indices.items())
-        }
+        found[column] = {value: scored(rows) for value, rows in sorted(values.groupby(values).indices.items())}
     return found

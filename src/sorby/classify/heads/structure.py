@@ -1,4 +1,7 @@
-"""Structure codes taken apart: which subtype a class belongs to, and which of its ordered sizes it is."""
+"""Structure codes taken apart: which subtype a class belongs to, and which of its ordered sizes it is.
+
+Plain numbers are grades of one scale, such as severities 0 to 4: one subtype, and the numbers are its sizes.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from sorby.corpus import SIZE_CLASSES, split_code
 from sorby.errors import InputError
 
 Codes = npt.NDArray[np.intp]
+
+#: Subtype of classes that are plain numbers.
+GRADE = "grade"
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class CodeStructure:
 
 def _taken_apart(name: str) -> tuple[str, str]:
     """Return subtype and size of a structure code; any letters before the first digit are the subtype."""
+    if name.isascii() and name.isdecimal():
+        return GRADE, name
     digits = next((k for k, letter in enumerate(name) if letter.isdigit()), 0)
     return (name[:digits].rstrip(" _-"), name[digits:]) if digits else split_code(name)
 
@@ -74,7 +82,7 @@ def structure_of(classes: Sequence[str], parts: Mapping[str, tuple[str, str]] | 
     Parameters
     ----------
     classes : sequence of str
-        Structure codes such as ``G8`` or ``B9-10``.
+        Structure codes such as ``G8`` or ``B9-10``, or grades such as ``0`` to ``4``.
     parts : mapping, optional
         Subtype and size of each class, where the corpus states them in columns of their own; from the code's
         letters and digits where absent.
@@ -91,7 +99,7 @@ def structure_of(classes: Sequence[str], parts: Mapping[str, tuple[str, str]] | 
         except (InputError, KeyError):
             raise InputError(
                 f"class {name!r} is no structure code, so it has no subtype and size",
-                "codes such as G8 or B9-10, columns subtype and size_class, or head.kind=flat",
+                "codes such as G8 or B9-10, grades such as 0 to 4, columns subtype and size_class, or head.kind=flat",
             ) from None
     if len(set(named.values())) < len(named):
         raise InputError("two classes have the same subtype and size", "merge them with labels.merge")

@@ -42,6 +42,7 @@ def label_row(specimen: CorrosionSpecimen, view: CorrosionView) -> dict[str, Any
     plan = view.plan
     return {
         "label": specimen.alloy,
+        "alloy": specimen.alloy,
         "specimen": specimen.name,
         "severity": view.severity,
         "temperature_k": specimen.temperature_k,

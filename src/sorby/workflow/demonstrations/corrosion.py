@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +233,7 @@ def _synthesis_part(made: Mapping[str, Any]) -> Part:
 
 
 def _consistency_part() -> Part:
-    rows: Sequence[dict[str, Any]] = consistency_rows()
+    rows = consistency_rows()
     counted = ", ".join(f"{name} {count}" for name, count in verdict_counts(rows).items())
     return Part(
         "What of the published numbers holds",

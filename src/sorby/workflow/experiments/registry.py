@@ -34,6 +34,7 @@ _MODULES = (
     "synthetic_images",
     "severity",
     "fusion",
+    "time_lapse",
 )
 _REGISTRY: dict[str, Experiment] = {}
 
