@@ -11,7 +11,7 @@ from sorby.synthesize.discriminators import ImageClassifier, PatchDiscriminator
 from sorby.synthesize.generator_model import draw_noise
 from sorby.synthesize.generators import FiveLayerGenerator, UNetGenerator
 from sorby.synthesize.methods import networks
-from sorby.synthesize.small_data import ModulatedGenerator, SmallDataDiscriminator
+from sorby.synthesize.small_data import ModulatedGenerator, SmallDataDiscriminator, parallel_waves
 
 
 def made(generator: nn.Module, condition: torch.Tensor | None = None, count: int = 2) -> torch.Tensor:
@@ -47,6 +47,25 @@ def test_small_data_generator_reaches_sizes_between_powers_of_two(size: int) -> 
     images = made(ModulatedGenerator(size, 8, 2))
     assert images.shape == (2, 1, size, size)
     assert not torch.equal(images[0], images[1])
+
+
+def test_waves_run_across_one_direction_with_known_lengths() -> None:
+    """Along the latent direction the longest wave repeats after 128 px; across it nothing changes."""
+    latent, phases = torch.tensor([[0.0, 2.0, 5.0]]), torch.zeros(1, 4)
+    waves = parallel_waves(latent, phases, 256, 1.0)[0]
+    assert torch.allclose(waves[0, :, :128], waves[0, :, 128:], atol=1e-4)
+    assert torch.allclose(waves[:, :1].expand_as(waves), waves, atol=1e-5)
+    assert not torch.allclose(waves[0, :, :64], waves[0, :, 64:128], atol=0.1)
+
+
+def test_waves_too_short_for_coarse_cells_are_left_out_and_the_others_agree_over_sizes() -> None:
+    latent, phases = torch.randn(1, 3), torch.randn(1, 16)
+    fine, coarse = (parallel_waves(latent, phases, edge, 128 / edge)[0] for edge in (128, 16))
+    present = coarse.abs().amax(dim=(1, 2)) > 0
+    assert present.any()
+    assert not present.all()
+    centres = torch.nn.functional.avg_pool2d(fine[:1], 8)  # the longest wave hardly changes within a cell
+    assert torch.allclose(centres, coarse[:1], atol=0.05)
 
 
 def test_unet_refuses_to_work_without_a_condition() -> None:

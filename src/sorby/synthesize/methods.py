@@ -52,7 +52,7 @@ def networks(recipe: SynthesisRecipe, seed: int) -> tuple[nn.Module, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if recipe.method == "small-data":
-            generator = ModulatedGenerator(size, section.latent, section.width)
+            generator = ModulatedGenerator(size, section.latent, section.width, section.waves)
             discriminator = SmallDataDiscriminator(size, section.discriminator_width)
         elif recipe.method == "gan-five-layer":
             generator = FiveLayerGenerator(size, section.latent, section.width)

@@ -67,11 +67,14 @@ class NetworkSection(Section):
         Channels after the discriminator's first convolution.
     latent : int
         Length of the vector of noise; of ``gan-stills`` channels of noise beside the parent. ``gan-frames`` has none.
+    waves : int
+        ``small-data``: parallel waves for marks that run through a whole image, as of grinding; 0 for none.
     """
 
     width: int = Field(32, ge=1, le=256)
     discriminator_width: int = Field(24, ge=1, le=256)
-    latent: int = Field(64, ge=1, le=1024)
+    latent: int = Field(64, ge=2, le=1024)
+    waves: int = Field(16, ge=0, le=64)
 
 
 class ConditionSection(Section):

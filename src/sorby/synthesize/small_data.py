@@ -13,9 +13,14 @@ from torch.nn import functional
 from sorby.synthesize.generators import central
 
 _SLOPE = 0.2
-_FIRST_CELLS = 8
+_LAYOUT_CELLS = 4
+_FIRST_CELLS = 16
+_MARGIN_CELLS = 1  # on each side, cut off in the end: convolutions see the edge, a surface has none
+_LONGEST_PX, _SHORTEST_PX = 128.0, 5.0
 _PLACES = 8  # maps of noise at the coarsest size
 _WIDEST = 4  # coarse maps have at most so many times the channels of the finest
+_WAVE = 0.1  # where the strength of waves begins: marks are learnt, not presumed
+_NOISE = 0.2  # of the spread of a channel: where the strength of noise begins
 _GRAIN = 0.1  # of the range of grey: where the strength of the last noise begins
 
 
@@ -31,7 +36,7 @@ class ModulatedConvolution(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(outside, affine=False)
-        self.strength = nn.Parameter(torch.full((1, outside, 1, 1), 0.1))
+        self.strength = nn.Parameter(torch.full((1, outside, 1, 1), _NOISE))
         self.manner = nn.Linear(latent, 2 * outside)
         nn.init.normal_(self.manner.weight, std=0.5 / math.sqrt(latent))
         nn.init.zeros_(self.manner.bias)
@@ -46,11 +51,12 @@ class ModulatedConvolution(nn.Module):
 class ModulatedGenerator(nn.Module):
     """From a latent vector and noise to grey images in [-1, 1].
 
-    The latent vector gives a coarse layout and modulates every convolution: the manner of the surface, such as the
-    direction of its grinding. Maps of noise on 8 x 8 cells say what lies where, so that the same feature need not be
-    learnt for each place. The last doubling rearranges four channels into two by two pixels, which costs a quarter;
-    the last noise has a strength for each pixel, for the microscope's shot noise depends on brightness. Sizes other
-    than 16 times a power of two are cut from the middle.
+    The latent vector gives a layout of 4 x 4 cells and modulates every convolution: the manner of the surface. Maps of
+    noise on 16 x 16 cells say what lies where, so that a feature need not be learnt place by
+    place. Parallel waves of random phase, in a direction that the latent vector has, are there for marks that run
+    through the whole image, as of grinding. The last doubling rearranges four channels into two by two pixels, which
+    costs a quarter; the last noise has a strength for each pixel, for the microscope's shot noise depends on
+    brightness. A margin of a cell, and what goes beyond sizes other than 32 times a power of two, is cut off.
 
     Parameters
     ----------
@@ -60,6 +66,8 @@ class ModulatedGenerator(nn.Module):
         Length of the latent vector.
     width : int
         Channels at half the size; each halving doubles them, up to four times.
+    waves : int
+        How many parallel waves; 0 for none.
 
     Attributes
     ----------
@@ -71,35 +79,79 @@ class ModulatedGenerator(nn.Module):
     T. Karras et al., CVPR 2019 (arXiv 1812.04948); rearranged channels: W. Shi et al., CVPR 2016 (arXiv 1609.05158).
     """
 
-    def __init__(self, size_px: int, latent: int, width: int) -> None:
+    def __init__(self, size_px: int, latent: int, width: int, waves: int = 16) -> None:
         super().__init__()
-        doublings = max(1, math.ceil(math.log2(size_px / (2 * _FIRST_CELLS))))
+        cells = _FIRST_CELLS + 2 * _MARGIN_CELLS
+        doublings = math.ceil(math.log2(size_px / (2 * _FIRST_CELLS)))
         widths = [width * min(_WIDEST, 2 ** (doublings - k)) for k in range(doublings + 1)]
-        self.size_px, self.first_width = size_px, widths[0]
-        self.layout = nn.Linear(latent, widths[0] * (_FIRST_CELLS // 2) ** 2)
-        self.first = ModulatedConvolution(widths[0] + _PLACES, widths[0], latent)
-        self.doublings = nn.ModuleList(ModulatedConvolution(a, b, latent) for a, b in pairwise(widths))
+        self.size_px, self.first_width, self.cell_px = size_px, widths[0], 2.0 ** (doublings + 1)
+        self.layout = nn.Linear(latent, widths[0] * _LAYOUT_CELLS**2)
+        self.first = ModulatedConvolution(widths[0] + _PLACES + waves, widths[0], latent)
+        self.second = ModulatedConvolution(widths[0], widths[0], latent)
+        self.doublings = nn.ModuleList(ModulatedConvolution(a + waves, b, latent) for a, b in pairwise(widths))
         self.out = nn.Conv2d(widths[-1], 8, 3, padding=1)
-        edges = [_FIRST_CELLS * 2**k for k in range(doublings + 1)]
+        self.wave_strength = nn.Parameter(torch.full((doublings + 1, waves), _WAVE))
+        edges = [cells * 2**k for k in range(doublings + 1)]
         self.noise_shapes: tuple[tuple[int, ...], ...] = (
             (latent,),
-            (_PLACES, _FIRST_CELLS, _FIRST_CELLS),
-            *((1, edge, edge) for edge in edges),
+            (waves,),
+            (_PLACES, cells, cells),
+            *((1, edge, edge) for edge in (edges[0], *edges)),
             (4, edges[-1], edges[-1]),
         )
 
     def forward(self, noise: Sequence[torch.Tensor], condition: torch.Tensor | None = None) -> torch.Tensor:
         """Return images (N, 1, H, W) in [-1, 1]; there is nothing to condition on."""
-        latent, places, first, *others, last = noise
-        coarse = self.layout(latent).view(-1, self.first_width, _FIRST_CELLS // 2, _FIRST_CELLS // 2)
-        x = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
-        x = torch.cat([x, places.to(x.dtype)], dim=1).contiguous(memory_format=torch.channels_last)
-        x = self.first(x, latent, first)
-        for doubling, here in zip(self.doublings, others, strict=True):
-            x = doubling(functional.interpolate(x, scale_factor=2.0, mode="nearest"), latent, here)
-        mean, strength = self.out(x).float().chunk(2, dim=1)
-        levels = mean + _GRAIN * functional.softplus(strength) * last
+        latent, phases, places, first, second, *others, last = noise
+        coarse = self.layout(latent).view(-1, self.first_width, _LAYOUT_CELLS, _LAYOUT_CELLS)
+        edge = places.shape[-1]
+        x = functional.interpolate(coarse, size=(edge, edge), mode="bilinear", align_corners=False)
+        waves = self.wave_strength[0, :, None, None] * parallel_waves(latent, phases, edge, self.cell_px)
+        x = torch.cat([x, places.to(x.dtype), waves.to(x.dtype)], dim=1).contiguous(memory_format=torch.channels_last)
+        x = self.second(self.first(x, latent, first), latent, second)
+        for doubling, here, strength in zip(self.doublings, others, self.wave_strength[1:], strict=True):
+            edge = here.shape[-1]
+            cell_px = self.cell_px * places.shape[-1] / edge
+            waves = strength[:, None, None] * parallel_waves(latent, phases, edge, cell_px)
+            x = doubling(torch.cat([_grown(x), waves.to(x.dtype)], dim=1), latent, here)
+        mean, grain = self.out(x).float().chunk(2, dim=1)
+        levels = mean + _GRAIN * functional.softplus(grain) * last
         return central(torch.tanh(functional.pixel_shuffle(levels, 2)), self.size_px)
+
+
+def parallel_waves(latent: torch.Tensor, phases: torch.Tensor, edge: int, cell_px: float) -> torch.Tensor:
+    """Return waves (N, w, edge, edge) across one direction, of lengths from 128 down to 5 px.
+
+    Their direction is that of the latent vector's first two numbers, the same at every size; waves shorter than two
+    cells are left out (zero) where the cells are coarse.
+
+    Parameters
+    ----------
+    latent : Tensor, shape (N, l)
+    phases : Tensor, shape (N, w)
+        Standard normal numbers; times pi.
+    edge : int
+        Cells a side.
+    cell_px : float
+        Edge of a cell in pixels of the image.
+
+    References
+    ----------
+    U. Bergmann, N. Jetchev, R. Vollgraf, ICML 2017 (arXiv 1705.06566), whose waves have learnt directions.
+    """
+    count = phases.shape[1]
+    place = (torch.arange(edge, device=latent.device) - (edge - 1) / 2) * cell_px
+    across = functional.normalize(latent[:, :2].float(), dim=1)
+    distance = across[:, 0, None, None] * place[None, :, None] + across[:, 1, None, None] * place[None, None, :]
+    exponents = torch.linspace(0.0, 1.0, count, device=latent.device)
+    lengths = _LONGEST_PX * (_SHORTEST_PX / _LONGEST_PX) ** exponents
+    angle = 2 * math.pi * distance[:, None] / lengths[None, :, None, None] + math.pi * phases[:, :, None, None]
+    return torch.sin(angle) * (lengths >= 2 * cell_px)[None, :, None, None]
+
+
+def _grown(x: torch.Tensor) -> torch.Tensor:
+    """Double maps smoothly: cells that are repeated would put features on their lattice."""
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class SmallDataDiscriminator(nn.Module):
@@ -121,7 +173,7 @@ class SmallDataDiscriminator(nn.Module):
 
     def __init__(self, size_px: int, width: int) -> None:
         super().__init__()
-        count = max(3, math.floor(math.log2(size_px / _FIRST_CELLS)))
+        count = max(3, math.floor(math.log2(size_px / 8)))
         widths = [width * min(_WIDEST, 2**k) for k in range(count + 1)]
         pairs = list(pairwise(widths))
         self.first = nn.Conv2d(4, widths[0], 3, padding=1)

@@ -84,9 +84,9 @@ def changed_alike(images: torch.Tensor, generator: torch.Generator) -> torch.Ten
     """
     count, _, height, width = images.shape
     draw = torch.rand((6, count), generator=generator).to(images.device)
-    images = images + (draw[0] - 0.5).view(-1, 1, 1, 1) * 0.6
+    images = images + (draw[0] - 0.5).view(-1, 1, 1, 1) * 0.4
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    images = (images - mean) * (draw[1] + 0.5).view(-1, 1, 1, 1) + mean
+    images = (images - mean) * (draw[1] / 2 + 0.75).view(-1, 1, 1, 1) + mean
     theta = torch.zeros(count, 2, 3, device=images.device)
     theta[:, 0, 0] = theta[:, 1, 1] = 1.0
     reach = max(1, round(min(height, width) / 8))
