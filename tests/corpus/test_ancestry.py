@@ -151,3 +151,12 @@ def test_ancestry_survives_storage(table: Path, tmp_path: Path) -> None:
     assert synthetic_rows(again).sum() == 1
     assert ancestors_of(again)[-1] == {"blobs-0", "blobs-3"}
     assert (families(again) == families(corpus)).all()
+
+
+def test_a_stored_split_keeps_joined_specimens_in_one_part(table: Path, tmp_path: Path) -> None:
+    made = write_generated(tmp_path / "made", [{"label": "blobs", "ancestors": "blobs-0|blobs-1|stripes-2"}])
+    corpus = _built(table, made)
+    together = np.isin(names_of(corpus), ["blobs-0", "blobs-1", "stripes-2"]) | synthetic_rows(corpus)
+    for seed in range(5):
+        folds = split_corpus(corpus, "kfold", folds=3, seed=seed).table["fold"].to_numpy()
+        assert len(set(folds[together])) == 1

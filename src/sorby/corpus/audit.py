@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sorby.corpus.ancestry import describe_ancestry, synthetic_rows
+from sorby.corpus.ancestry import describe_ancestry, families, synthetic_rows
 from sorby.corpus.embedding_neighbours import EmbeddingNeighbours
 from sorby.corpus.fold_audit import fold_table
 from sorby.corpus.leakage_table import THRESHOLDS, confirmed_counts
@@ -166,8 +166,8 @@ def _fold_sets(
     ways: list[By] = [by] if by is not None else ["image"] if corpus.groups is None else ["image", "specimen"]
     sets = {}
     for name, way in zip(("table1", "table1_by_specimen"), ways, strict=False):
-        if way == "specimen" and corpus.groups is not None and len(np.unique(corpus.groups.astype(str))) < 2:
-            said.append("all images are of one specimen: no folds by specimen")
+        if way == "specimen" and len(np.unique(families(corpus))) < 2:
+            said.append("all images are of one specimen or joined by generated ones: no folds by specimen")
             continue
         split = split_corpus(corpus, "kfold", folds=folds or FOLDS, by=way, seed=seed)
         fold = split.table["fold"].to_numpy().astype(np.intp)

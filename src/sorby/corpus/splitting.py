@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sorby.corpus import splits
+from sorby.corpus.ancestry import families, synthetic_rows
 from sorby.corpus.table import Corpus
 from sorby.errors import InputError, SorbyWarning
 
@@ -119,7 +120,8 @@ def _groups(corpus: Corpus, by: str) -> tuple[npt.NDArray[Any] | None, str | Non
     if by == "image":
         return None, None
     if by in ("auto", "specimen"):
-        groups = corpus.groups
+        # Generated images join the specimens that they descend from.
+        groups = families(corpus, corpus.groups) if synthetic_rows(corpus).any() else corpus.groups
         if groups is None and by == "specimen":
             raise InputError("the corpus names no specimens", "build it with --group COLUMN")
         return groups, None if groups is None else "specimen"
