@@ -32,7 +32,7 @@ Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
-_EPOCHS = 4  # of so many images that the exposures come out; passes over few images are put together
+_EPOCHS = 4  # at most, of so many images that the exposures come out; passes over few images are put together
 _BATCH_AT_ONCE = 64
 
 
@@ -186,7 +186,8 @@ def teach_network(
     settings : mapping
         Fields of the recipe that are changed.
     exposures : int, optional
-        Images of an epoch, the given ones over and over; each once where absent.
+        Images of an epoch, the given ones over and over, each as often as any other, give or take one; each once
+        where absent. Where they are fewer than the given ones, some spread evenly over these.
     device : {"auto", "cpu", "cuda"}
     """
     # No original can be spared for the choice of an epoch.
@@ -194,7 +195,8 @@ def teach_network(
                               **settings})  # fmt: skip
     n = len(taught.labels)
     each = n if exposures is None else exposures
-    rows = np.tile(np.arange(n), -(-each // n))[:each]
+    # Evenly along the list, which holds originals first and one class after another: cut off, it would lose a class.
+    rows = np.arange(each) * n // each
     part = Part(taught.network, rows, Targets.plain(taught.labels[rows]))
     if judged is None:
         validation = Part(taught.network, rows[:0], Targets.plain(taught.labels[rows[:0]]))
@@ -225,8 +227,9 @@ def network_calls(
     seed : int
     device : {"auto", "cpu", "cuda"}
     """
-    settings = {"seed": seed, "augment": "corrosion" if augmented else "none", "finetune.epochs": _EPOCHS}
-    done = teach_network(taught, None, classes, recipe, settings, exposures=exposures // _EPOCHS, device=device)
+    epochs = max(1, min(_EPOCHS, exposures // len(taught.labels)))
+    settings = {"seed": seed, "augment": "corrosion" if augmented else "none", "finetune.epochs": epochs}
+    done = teach_network(taught, None, classes, recipe, settings, exposures=exposures // epochs, device=device)
     return calls_of(done.network.eval(), judged)
 
 
