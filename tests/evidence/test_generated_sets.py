@@ -119,15 +119,29 @@ def test_the_scale_of_the_real_set_leaves_them_standard(rng: np.random.Generator
     assert scaled[:, 2].std() < 1e-6  # what hardly varies stays small
 
 
-def test_the_floor_is_measured_as_generated_sets_are(rng: np.random.Generator) -> None:
-    # New images of the same kind, on the scale of twelve old ones: the mean over many draws lies below the floor of
-    # those twelve, whose halves have six images each, and above zero.
-    new, floors = [], []
-    for _ in range(40):
-        reals, others = rng.normal(size=(12, 30)), rng.normal(size=(12, 30))
-        scale = Standard.of(reals)
-        new.append(kernel_distance(scale(reals), scale(others)).value)
-        floor = halves_distance(reals, repeats=10)
+def test_new_images_of_a_kind_are_no_further_from_few_old_ones_than_these_are_from_each_other(
+    rng: np.random.Generator,
+) -> None:
+    # Twelve originals and 48 new images of the same kind: on the scale of both neither they nor the originals' halves
+    # are apart in the mean. On the originals' own scale the new ones seem to be, though nothing tells them apart.
+    new, halves, alone = [], [], []
+    for _ in range(60):
+        old, others = rng.normal(size=(12, 30)), rng.normal(size=(48, 30))
+        scale = Standard.between(old, others)
+        new.append(kernel_distance(scale(old), scale(others)).value)
+        floor = halves_distance(old, repeats=10)
         assert floor is not None
-        floors.append(floor[0].value)
-    assert 0 < np.mean(new) < np.mean(floors)
+        halves.append(floor[0].value)
+        own = Standard.of(old)
+        alone.append(kernel_distance(own(old), own(others)).value)
+    for found in (new, halves):
+        assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(60) + 0.01  # both sets weigh alike, not every image
+    assert np.mean(alone) > 5 * abs(np.mean(new))
+
+
+def test_sets_far_apart_have_one_distance_however_many_images(rng: np.random.Generator) -> None:
+    # Each lies one spread from the middle: (1 + 1)^3 within either set, (1 - 1)^3 across.
+    for n in (12, 48, 200):
+        first, second = rng.normal(size=(12, 30)), rng.normal(size=(n, 30)) + 1e3
+        scale = Standard.between(first, second)
+        assert kernel_distance(scale(first), scale(second)).value == pytest.approx(16, rel=0.01)

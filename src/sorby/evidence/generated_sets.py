@@ -6,7 +6,9 @@ Three families of figures, all of them about sets and none about single images:
   covariances. Taken from few images it is too large, since a covariance of few vectors is too small in most directions:
   two halves of one set have a distance far from zero. It is never read without such a pair beside it;
 - the *kernel distance* (Bińkowski et al. 2018, KID) compares all moments up to the third. Its estimate is unbiased, so
-  two sets of one kind have zero in the mean, however few they are, and single estimates may be negative;
+  two sets of one kind have zero in the mean, however few they are, and single estimates may be negative. That holds
+  on a scale that treats both sets alike, `Standard.between`: images that a scale was not taken from lie further out on
+  it, and on the scale of a dozen real ones new images of the same kind would seem far off;
 - *precision and recall* (Kynkäänniemi et al. 2019) with *density and coverage* (Naeem et al. 2020) say what is wrong:
   images that are like no real one, or real ones that nothing was generated for.
 
@@ -74,9 +76,7 @@ class KernelDistance:
 
 @dataclass(frozen=True)
 class Standard:
-    """The scale on which features are compared: mean and spread of the real ones.
-
-    Without it the channels that vary most would decide alone.
+    """The scale on which features are compared; without it the channels that vary most would decide alone.
 
     Attributes
     ----------
@@ -90,14 +90,30 @@ class Standard:
     def of(cls, real: npt.ArrayLike) -> Standard:
         """Return the scale of real features (n, D); a feature that hardly varies is not blown up."""
         values = np.asarray(real, np.float64)
-        spread = values.std(axis=0)
-        typical = float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
-        return cls(values.mean(axis=0), np.maximum(spread, 0.1 * typical))
+        return cls(values.mean(axis=0), _held(values.std(axis=0)))
+
+    @classmethod
+    def between(cls, first: npt.ArrayLike, second: npt.ArrayLike) -> Standard:
+        """Return the scale of two sets, (n, D) and (m, D), that weigh alike however many each has.
+
+        Sets far apart then have the same distance whatever their numbers, and it stays finite: each lies one spread
+        from the middle at most.
+        """
+        sets = [np.asarray(each, np.float64) for each in (first, second)]
+        mean = (sets[0].mean(axis=0) + sets[1].mean(axis=0)) / 2
+        variance = sum(((each - mean) ** 2).mean(axis=0) for each in sets) / 2
+        return cls(mean, _held(np.sqrt(variance)))
 
     def __call__(self, features: npt.ArrayLike) -> Floats:
         """Return features (n, D) on this scale."""
         scaled: Floats = (np.asarray(features, np.float64) - self.mean) / self.spread
         return scaled
+
+
+def _held(spread: Floats) -> Floats:
+    """Return spreads of which none is so small that noise in it would count as much as anything."""
+    typical = float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
+    return np.maximum(spread, 0.1 * typical)
 
 
 def frechet_distance(real: npt.ArrayLike, generated: npt.ArrayLike) -> float:
@@ -138,7 +154,7 @@ def kernel_distance(
     Parameters
     ----------
     real, generated : array_like, shapes (n, D) and (m, D)
-        Features on one scale, see `Standard`.
+        Features on one scale, see `Standard.between`.
     specimens, parents : sequence, optional
         What real and generated images stem from. Pairs of one specimen or parent say nothing of the distribution and
         are left out of the means; every image is its own where absent.
@@ -178,9 +194,8 @@ def halves_distance(
     Parameters
     ----------
     real : array_like, shape (n, D)
-        Features as they are: each halving takes its scale from one half, as generated images are measured on the scale
-        of the real ones. Features that a scale was not taken from lie further out on it, the more the fewer it was
-        taken from; so the floor is rather too high than too low.
+        Features as they are: each halving takes its scale from both halves, as generated images are measured on that
+        of the real ones and of themselves.
     specimens : sequence, optional
         A specimen is in one half only.
     repeats : int
@@ -203,7 +218,7 @@ def halves_distance(
     kernels, frechets = [], []
     for _ in range(repeats):
         first = np.isin(codes, rng.permutation(n_groups)[: n_groups // 2])
-        scale = Standard.of(features[first])
+        scale = Standard.between(features[first], features[~first])
         halves, groups = (scale(features[first]), scale(features[~first])), (codes[first], codes[~first])
         kernels.append(kernel_distance(*halves, *groups).value)
         frechets.append(frechet_distance(*halves))

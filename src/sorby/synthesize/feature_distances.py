@@ -94,14 +94,13 @@ def distances(
         ``precision``, ``recall``, ``density``, ``coverage`` (None where there are too few), ``n_real``,
         ``n_generated``, ``place`` (0 at the floor, 1 at the ceiling; None without a ceiling), ``warnings``.
     """
-    scale = Standard.of(real)
-    first, second = scale(real), scale(generated)
     said: list[str] = []
+    first, second = _on_one_scale(real, generated)
     kid = _kernel(first, second, specimens, parents, said)
     halves = halves_distance(real, specimens, seed=seed)
     if halves is None:
         said.append(f"{len(set(specimens))} real specimens: no floor, which takes four")
-    ceiling = None if untaught is None else _kernel(first, scale(untaught), specimens, None, said)
+    ceiling = None if untaught is None else _kernel(*_on_one_scale(real, untaught), specimens, None, said)
     floor = 0.0 if halves is None else max(0.0, halves[0].value)
     place = None
     if kid is not None and ceiling is not None and ceiling.value > floor:
@@ -124,6 +123,12 @@ def distances(
         "n_generated": len(second),
         "warnings": said,
     }
+
+
+def _on_one_scale(real: npt.ArrayLike, other: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return both sets on the scale between them."""
+    scale = Standard.between(real, other)
+    return scale(real), scale(other)
 
 
 def _kernel(

@@ -176,5 +176,7 @@ def _per_group(
         values = pd.Series(corpus.table[column].astype(str).to_numpy())
         if values.nunique() > _MOST_GROUPS:
             continue
-        found[column] = {value: scored(rows) for value, rows in sorted(values.groupby(values).indices.items())}
+        found[column] = {
+            value: scored(np.flatnonzero((values == value).to_numpy())) for value in sorted(values.unique().tolist())
+        }
     return found

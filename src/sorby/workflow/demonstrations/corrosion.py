@@ -197,8 +197,8 @@ def _severity_part(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> Par
         for row in judged["rows"]
     ]  # fmt: skip
     text = [
-        f"Test on coupons not taught: {100 * test['accuracy']:.1f} % of {test['n']} pictures get the right grade of five"
-        f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %).",
+        f"Test on coupons not taught: {100 * test['accuracy']:.1f} % of {test['n']} pictures get the right grade of"
+        f" five (95 % interval {100 * low:.1f} to {100 * high:.1f} %).",
         f"Of {counts['n']} new coupons {round(counts['right']['value'] * counts['n'])} are graded rightly,"
         f" {round(counts['within_one_grade']['value'] * counts['n'])} within one grade; {counts['referred']} are"
         " referred. Grades are steps on a scale without gaps, so neighbours are confused.",

@@ -143,7 +143,7 @@ class Studio:
             name, seed = self.bench.classes[label], self.bench.recipe.seed
             names, originals = [self.names[row] for row in mine], self.originals.small[mine]
             taught = teach(
-                {name: originals}, {name: names}, self.synthesis,
+                {name: list(originals)}, {name: names}, self.synthesis,
                 seed=seed, device=self.bench.device, state_folder=None,
             )  # fmt: skip
             self.seconds.append(taught.seconds)

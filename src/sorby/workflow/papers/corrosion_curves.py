@@ -75,7 +75,8 @@ def chosen_coupons(table: Path) -> list[Coupon]:
     return [
         Coupon(
             str(row["specimen"]), str(row["label"]), float(row["temperature_k"]),
-            table.parent / str(row["polarisation"]), table.parent / str(row["impedance"]), dict(row),
+            table.parent / str(row["polarisation"]), table.parent / str(row["impedance"]),
+            {str(key): value for key, value in row.items()},
         )
         for row in first.sort_values(["label", "temperature_k"]).to_dict("records")
     ]  # fmt: skip
