@@ -160,3 +160,17 @@ def test_a_stored_split_keeps_joined_specimens_in_one_part(table: Path, tmp_path
     for seed in range(5):
         folds = split_corpus(corpus, "kfold", folds=3, seed=seed).table["fold"].to_numpy()
         assert len(set(folds[together])) == 1
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "/etc/hosts", "C:\\\\secret.png", "blobs/../../secret.png", ""])
+def test_a_manifest_names_nothing_outside_its_folder(table: Path, tmp_path: Path, path: str) -> None:
+    made = write_generated(tmp_path / "made", [{"label": "blobs", "ancestors": "blobs-0", "path": path, "sha256": ""}])
+    with pytest.raises(InputError, match=r"line 2: .* is no picture within the folder"):
+        _built(table, made)
+
+
+def test_marks_of_generated_images_may_be_ones_with_gaps(table: Path) -> None:
+    corpus = _built(table)
+    marks = pd.Series([1.0] + [np.nan] * (len(corpus) - 1), index=corpus.table.index)
+    marked = Corpus(corpus.table.assign(synthetic=marks), corpus.root)
+    assert synthetic_rows(marked).tolist() == [True] + [False] * (len(corpus) - 1)

@@ -206,3 +206,24 @@ def test_two_tables_that_contradict_each_other_are_refused(own: Path, originals:
         table.to_csv(place, index=False)
     with pytest.raises(InputError, match="reject, but"):
         check(originals, own, tmp_path / "out", report=False)
+
+
+def test_of_two_equal_images_the_first_may_be_used(own: Path, originals: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(own / MANIFEST, dtype=str, keep_default_na=False)
+    shutil.copy(own / table["path"][0], own / table["path"][1])
+    table.loc[1, "sha256"] = table["sha256"][0]
+    table.to_csv(own / MANIFEST, index=False)
+    found = check(originals, own, tmp_path / "out", report=False)
+    after = pd.read_csv(own / MANIFEST, dtype=str, keep_default_na=False)
+    gate = pd.read_csv(tmp_path / "out" / "gate.csv", dtype=str, keep_default_na=False)
+    assert "repeat" not in after["reason"][0]
+    assert "repeat" in after["reason"][1]
+    assert after["accepted"].tolist() == gate["accepted"].tolist()
+    assert (after["accepted"] == "true").sum() == found["accepted"]
+
+
+@pytest.mark.parametrize("facts", ["[]", '{"generator": 7}', '{"recipe": {"method": "magic"}}', "no json"])
+def test_facts_that_are_none_are_refused_in_a_line(own: Path, originals: Path, tmp_path: Path, facts: str) -> None:
+    (own / "sample.json").write_text(facts, "utf-8")
+    with pytest.raises(InputError, match=r"sample\.json"):
+        check(originals, own, tmp_path / "out", report=False)

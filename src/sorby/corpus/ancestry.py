@@ -15,7 +15,7 @@ where the corpus names none, ``image:`` and the first 16 digits of its SHA-256, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ COLUMNS = (
 REJECTED = "rejected by the gate"
 """How the exclusion of a generated image that was not accepted begins."""
 
-_YES = ("true", "1", "yes")
+_YES = ("true", "1", "1.0", "yes")  # a column of ones with gaps is stored as reals
 _SEPARATOR = "|"
 
 Bools = npt.NDArray[np.bool_]
@@ -144,7 +144,7 @@ def read_manifest(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
     Raises
     ------
     InputError
-        No such table, or one without path or label.
+        No such table, one without path or label, or a path that is none within the folder.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
@@ -157,7 +157,16 @@ def read_manifest(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
     for name in COLUMNS:
         if name not in text:
             text[name] = ""
+    for line, each in enumerate(text["path"], start=2):
+        if not _inside(each):
+            raise InputError(f"{path}, line {line}: {each!r} is no picture within the folder", "sample it again")
     return text, warnings
+
+
+def _inside(path: str) -> bool:
+    """Whether a path stays within the folder that it is relative to, on whatever system it was written."""
+    parts = PureWindowsPath(path)
+    return bool(path) and not parts.drive and not parts.root and ".." not in parts.parts
 
 
 def list_synthetic(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:

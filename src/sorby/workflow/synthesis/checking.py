@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from sorby import provenance
 from sorby.backbone.runtime import Device
 from sorby.corpus import Corpus
@@ -19,6 +21,7 @@ from sorby.workflow.synthesis.generators import drawn, open_generator
 from sorby.workflow.synthesis.judging import Judgement, Made, judge
 from sorby.workflow.synthesis.originals import OriginalSet, read_originals
 from sorby.workflow.synthesis.sample_folder import (
+    FACTS,
     SampleFolder,
     gate_rows,
     kept_decisions,
@@ -128,7 +131,14 @@ def plain(value: Any) -> Any:
 def _named_recipe(folder: Path) -> SynthesisRecipe | None:
     """Return the recipe of the generator that a sampled folder names: it says at which scale originals were taught."""
     facts = read_facts(folder) if folder.is_dir() else {}
-    return SynthesisRecipe.model_validate(facts["recipe"]) if "recipe" in facts else None
+    if "recipe" not in facts:
+        return None
+    try:
+        return SynthesisRecipe.model_validate(facts["recipe"])
+    except ValidationError as error:
+        raise InputError(
+            f"{folder / FACTS}: its recipe is none of a generator", "sample again, or take the file away"
+        ) from error
 
 
 def _add_ceiling(

@@ -200,14 +200,23 @@ def _read(folder: Path, table: pd.DataFrame) -> tuple[dict[str, Listed], list[Qu
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """Return what made the images of a folder; empty where that is not known."""
+    """Return what made the images of a folder; empty where that is not known.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
     path = folder / FACTS
     if not path.is_file():
         return {}
+    hint = "sample again, or take the file away"
     try:
         facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
-        raise InputError(f"{path}: cannot be read", "sample again, or take the file away") from error
+        raise InputError(f"{path}: cannot be read", hint) from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("generator", ""), str):
+        raise InputError(f"{path}: does not say what made the images", hint)
     return facts
 
 
@@ -279,11 +288,11 @@ def write_gate(out: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 def update_manifest(sampled: SampleFolder, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write into a sampled folder's table what the gate and a person say; images it did not read keep their row."""
     table, _ = read_manifest(sampled.folder)
-    said = {row["sha256"]: row for row in rows}
+    said = {row["image"]: row for row in rows}  # not by content: of two alike, the first may be accepted
     columns = [*COLUMNS, *(str(name) for name in table if name not in COLUMNS)]
     changed: list[dict[str, Any]] = []
     for row in table.to_dict("records"):
-        new = said.get(row["sha256"])
+        new = said.get(str(sampled.folder / row["path"]))
         news = {} if new is None else {name: new[name] for name in ("accepted", "reason", "decision")}
         changed.append({**{str(name): value for name, value in row.items()}, **news})
     write_table(sampled.folder / MANIFEST, columns, changed)
