@@ -28,6 +28,7 @@ from sorby.classify import Recipe
 from sorby.evidence import proportion
 from sorby.workflow.experiments.linear import fit_flat
 from sorby.workflow.experiments.running import run_experiment
+from sorby.workflow.experiments.synthetic_images import SHORT_TEACHING
 from sorby.workflow.papers.corrosion_phantoms import published_corrosion
 
 ORIGINALS, DRAWS = (12, 13), 5
@@ -81,9 +82,9 @@ def ablation(data: Path, out: Path, **options: Any) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--generator", default="gan-stills")
-    parser.add_argument("--generator-set", default="")
-    parser.add_argument("--exposures", type=int, default=1600)
+    parser.add_argument("--generator", default="stills-128")
+    parser.add_argument("--generator-set", default=SHORT_TEACHING)
+    parser.add_argument("--exposures", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--protocol", default="folds", choices=["folds", "one-out"])
     asked = parser.parse_args()

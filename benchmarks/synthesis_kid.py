@@ -4,8 +4,8 @@
 efficientnet_lite0, between the floor (real against real, other coupons) and the ceiling (the generator before it was
 taught), with intervals; precision and recall of the set; copies of the originals that taught.
 
-``small-data`` as packaged (128 px); the published methods for stills at 128 px and fewer steps, as stated. Prints one
-JSON object.
+``stills-128`` as packaged; ``small-data`` and the published methods for stills at 128 px with fewer steps, as stated.
+Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from sorby.workflow.papers.corrosion_phantoms import SIZE_PX, published_corrosio
 from sorby.workflow.phantoms import write_corrosion_corpus
 
 SAMPLES, JUDGES, JUDGES_SEED = 150, 40, 4711
-#: Steps of the published methods, whose recipes are made for GPUs.
-PUBLISHED = {"gan-stills": 600, "gan-five-layer": 600}
+#: Steps of the other methods; the published ones' recipes are made for GPUs.
+OTHERS = {"small-data": 600, "gan-stills": 600, "gan-five-layer": 600}
 KEPT = ("kid", "ci95", "floor", "ceiling", "fid", "precision", "recall", "accepted", "rejected", "copies", "reasons",
         "classes", "features", "warnings")  # fmt: skip
 
@@ -52,16 +52,16 @@ def one(name: str, settings: dict[str, Any], taught: Path, judges: Path, place: 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", nargs="*")
-    parser.add_argument("--steps", type=int, help="of small-data, in place of the packaged number")
+    parser.add_argument("--steps", type=int, help="of stills-128, in place of the packaged number")
     asked = parser.parse_args()
     scratch = hermetic()
     taught = published_corrosion(folder=scratch / "phantoms")
     drawn = write_corrosion_corpus(scratch / "judges", JUDGES, seed=JUDGES_SEED, size_px=SIZE_PX, images=2)
     judges = Path(drawn["corpus"])
     plans: dict[str, dict[str, Any]] = {
-        name: {"image.size_px": 128, "training.steps": steps} for name, steps in PUBLISHED.items()
+        name: {"image.size_px": 128, "training.steps": steps} for name, steps in OTHERS.items()
     }
-    plans = {"small-data": {} if asked.steps is None else {"training.steps": asked.steps}} | plans
+    plans = {"stills-128": {} if asked.steps is None else {"training.steps": asked.steps}} | plans
     found = {}
     for name, settings in plans.items():
         if asked.only and name not in asked.only:

@@ -24,6 +24,9 @@ HERE = Path(__file__).resolve().parent
 OUTPUTS = HERE / "outputs"
 README = HERE.parent / "README.md"
 
+#: A teaching of minutes: what it prints is what it is like, not how good it gets.
+BRIEF = "--recipe stills-128 --set training.steps=120"
+
 #: Names the sheet in the name of a tile, such as pinholes-1-03-02.png.
 SHEET = r"'(.+)-\d\d-\d\d'"
 
@@ -257,6 +260,36 @@ STEPS: dict[str, list[str]] = {
         + " --temperature-k 303 --temperature-k 313 --temperature-k 323 --circuit 'Rs-p(Cdl,Rct,RL-L)'"
         " --out eis-over-temperature | grep -E '^cell|Rp|capacitance'",
     ],
+    "corrosion-phantom": [
+        "sorby phantom corrosion --n 100 --images 2 --size 256 --plates 2 --seed 11 --out coupons",
+    ],
+    "corrosion-train": [
+        "sorby train coupons/corpus.parquet --label severity --recipe corrosion-severity --out severity"
+    ],
+    "corrosion-plate": ["sorby measure plate severity/bundle.sorby coupons/plates/plate-01/plate.tif --out plate"],
+    "corrosion-fusion": [
+        "sorby experiment fusion coupons/corpus.parquet --curves coupons/corrosion/curves --out experiments/fusion"
+        " | grep -v '^note'",
+    ],
+    "corrosion-layers": [
+        "sorby train coupons/corpus.parquet --recipe corrosion-table6 --set finetune.epochs=3 --out table6 | tail -n 3",
+        "sorby layers table6/bundle.sorby coupons/corrosion/images/corrosion-0001-01.png --out layers",
+    ],
+    "corrosion-refine": [
+        "sorby refine start coupons/corpus.parquet --label severity --recipe corrosion-severity --out refinement",
+        'sorby refine round refinement --why "as packaged"',
+        'sorby refine round refinement --set head.kind=flat --set head.sharing=auto --why "do grades need an order?"',
+        "sorby refine close refinement",
+    ],
+    "synthesize-split": ["sorby corpus split coupons/corpus.parquet --fractions .5 .2 .3 --out coupons.parquet"],
+    "synthesize-train": [f"sorby synthesize train coupons.parquet {BRIEF} --out gan"],
+    "synthesize-sample": ["sorby synthesize sample gan --parents coupons.parquet --n 40 --out made"],
+    "synthesize-check": ["sorby synthesize check coupons.parquet made --out checked"],
+    "synthesize-corpus": [
+        "sorby corpus build coupons.parquet --synthetic made --out both.parquet",
+        "sorby corpus audit both.parquet",
+    ],
+    "corrosion-paper": ["sorby paper S2 --folds 3 --exposures 600 --epochs 10 --out s2"],
     "error-no-rules": ["sorby corpus build my_pictures --reports my_reports --out x.parquet"],
     "error-group": [
         "sorby corpus build house/archive --reports house/archive/reports --rules wrong.yaml --out x.parquet"

@@ -34,7 +34,11 @@ def test_weights_are_those_of_frame_prediction() -> None:
 
 
 def test_who_needs_parents() -> None:
-    assert {name for name in recipe_names() if load_recipe(name).needs_parents} == {"gan-frames", "gan-stills"}
+    assert {name for name in recipe_names() if load_recipe(name).needs_parents} == {
+        "gan-frames",
+        "gan-stills",
+        "stills-128",
+    }
 
 
 def test_a_smaller_size_needs_no_other_setting() -> None:

@@ -86,13 +86,21 @@ def test_every_sample_names_what_it_descends_from(made: Path, originals: Path, t
 
 
 def test_a_sample_is_the_same_for_a_seed(taught: dict[str, Any], made: Path, tmp_path: Path) -> None:
-    result = sample(taught["generator"], tmp_path / "again", n=3, seed=2)
+    alone = shutil.copyfile(taught["generator"], tmp_path / "alone.sorby")  # nothing beside it says what taught
+    result = sample(alone, tmp_path / "again", n=3, seed=2)
     first, again = (pd.read_csv(folder / MANIFEST, dtype=str) for folder in (made, tmp_path / "again"))
     assert first["sha256"].tolist() == again["sha256"].tolist()
     assert result["kid"] is None
     assert result["accepted"] == 0  # nobody has looked at them
     assert result["unchecked"] == 6
     assert any("not checked" in line for line in result["warnings"])
+
+
+def test_originals_that_taught_are_found_again(taught: dict[str, Any], originals: Path, tmp_path: Path) -> None:
+    result = sample(Path(taught["generator"]).parent, tmp_path / "drawn", n=2, seed=2, report=False)
+    assert result["kid"] is not None
+    assert result["unchecked"] == 0
+    assert any(str(originals) in line for line in result["warnings"])
 
 
 def test_a_check_keeps_what_a_person_decided(own: Path, originals: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,17 @@ def test_protocols_that_cannot_be_are_refused(bench: Bench, given: dict[str, str
     asked = {"protocol": "rest", "originals": "2"} | given
     with pytest.raises(InputError, match=said):
         rounds_of(bench, asked["protocol"], folds=3, originals=asked["originals"], draws=1)
+
+
+@pytest.mark.parametrize(
+    "given", [{"exposures": 0}, {"draws": 0}, {"per_original": -1}, {"per_original": 0.01}, {"network": "frozen"}]
+)
+def test_what_leaves_nothing_to_learn_is_refused_before_anything_is_taught(tmp_path: Path, given: dict[str, Any]):
+    table = write_table(tmp_path / "data", 2, kinds=("blobs", "stripes"))
+    with pytest.raises(InputError, match=f"{next(iter(given))}="):
+        run_experiment(
+            "synthetic-images", table, tmp_path / "out", 0, "cpu", recipe=load(None, SMALL), **given, **COLUMNS
+        )
 
 
 def test_generators_learn_whole_pictures_of_stills():

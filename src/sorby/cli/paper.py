@@ -68,7 +68,7 @@ _S3_ONLY = (
 _S2_ONLY = (
     click.option("--protocol", type=click.Choice(["folds", "one-out"]), default="folds", show_default=True,
                  help="S2: folds of originals, or each left out once."),
-    click.option("--generator", default="small-data", show_default=True, help="S2: recipe of generated images."),
+    click.option("--generator", default="stills-128", show_default=True, help="S2: recipe of generated images."),
     click.option("--generator-set", default=SHORT_TEACHING, show_default=True,
                  help="S2: fields of that recipe, 'training.steps=500 image.size_px=64'."),
     click.option("--exposures", type=click.IntRange(min=8), default=1000, show_default=True,

@@ -97,9 +97,9 @@ def train(
 ) -> dict[str, Any]:
     """Teach a generator for each class by the originals in DATA, a corpus, a table or a folder per class.
 
-    Example: sorby synthesize train corpus.parquet --recipe small-data --set image.size_px=128 --out gan
+    Example: sorby synthesize train corpus.parquet --recipe stills-128 --out gan
     """
-    chosen = load_recipe(recipe or "small-data", overrides(settings))
+    chosen = load_recipe(recipe or "stills-128", overrides(settings))
     return verbs.train(
         data, out, chosen, part=part, seed=seed or 0, device=device, label=label, group=group, image=image
     )

@@ -79,7 +79,11 @@ class UNetGenerator(nn.Module):
         befores = [channels + noise_channels, *widths[:-1]]
         self.down = nn.ModuleList(_double(a, b) for a, b in zip(befores, widths, strict=True))
         pairs = list(pairwise(widths))[::-1]
-        self.grow = nn.ModuleList(nn.ConvTranspose2d(deep, shallow, 2, stride=2) for shallow, deep in pairs)
+        # Mixed and doubled rather than convolved by stride, which leaves a lattice of two pixels on even surfaces.
+        self.grow = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(deep, shallow, 1), nn.Upsample(scale_factor=2.0, mode="nearest"))
+            for shallow, deep in pairs
+        )
         self.up = nn.ModuleList(_double(2 * shallow, shallow) for shallow, _ in pairs)
         self.out = nn.Conv2d(width, 1, 3, padding=1)
         self.noise_shapes: tuple[tuple[int, ...], ...] = ()

@@ -197,7 +197,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(
-    name_or_file: str | Path | None = "small-data", settings: dict[str, Any] | None = None
+    name_or_file: str | Path | None = "stills-128", settings: dict[str, Any] | None = None
 ) -> SynthesisRecipe:
     """Read a generator's recipe by name or file and override single fields, see `sorby.recipe_files.read_recipe`."""
     return read_recipe(SynthesisRecipe, recipe_folder(_FOLDER), name_or_file, settings)

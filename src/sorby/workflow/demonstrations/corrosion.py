@@ -150,13 +150,13 @@ def _plate(out: Path, bundle: Path, device: Device) -> dict[str, Any]:
         (_small(path), "Every tile's grade; grey tiles are not judged.")
         for path in sorted((out / "plate").rglob("*map.png"))
     ]
-    held = {"largest_error": gap, "tiles": found["tiles"], "not_judged": found["not_judged"]}
+    held = {"largest_error": gap, "tiles": found["tiles"], "not_judged": sum(found["not_judged"].values())}
     return {"rows": rows, "pictures": pictures, "held": held, "warnings": found["warnings"]}
 
 
 def _synthesis(out: Path, corpus: str, seed: int, device: Device) -> dict[str, Any]:
     """Teach a generator for a minute and check a sample of it."""
-    recipe = load_synthesis("small-data", _GENERATOR)
+    recipe = load_synthesis("stills-128", _GENERATOR)
     taught = synthesis.train(corpus, out / "generator", recipe, seed=seed, device=device)
     synthesis.sample(taught["generator"], out / "generated", n=_MADE, seed=seed, device=device)
     found = synthesis.check(

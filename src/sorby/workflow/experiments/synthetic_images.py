@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sorby.classify.recipe import Recipe
 from sorby.classify.recipe import load as load_recipe
 from sorby.corpus import splits
 from sorby.errors import InputError
@@ -41,13 +42,13 @@ _NETWORK_ARMS = {ORIGINALS: (False, False), AUGMENTED: (True, False), GENERATED:
 _MIXED_FOLDS = 5
 
 #: A teaching short enough to be repeated for every class and training part.
-SHORT_TEACHING = "training.steps=300 training.report_every=100"
+SHORT_TEACHING = "training.steps=150 training.report_every=50"
 _OPTIONS: dict[str, Any] = {
     "protocol": "folds",
     "folds": 5,
     "originals": "12,13",
     "draws": 3,
-    "generator": "small-data",
+    "generator": "stills-128",
     "generator_set": SHORT_TEACHING,
     "network": "corrosion-table6",
     "per_original": 7.4,
@@ -91,12 +92,13 @@ def synthetic_images(request: Request) -> Findings:
     them apart; the difference is what leakage adds. Bhat et al. (2023) describe neither a split nor an ablation.
     """
     options = request.options
+    network = _checked(options)
     bench = open_bench(request)
     if bench.recipe.regime != "frozen":
         raise InputError("the experiment's own recipe is the frozen one", "name the network by --option network=RECIPE")
     studio = Studio(
         bench,
-        load_recipe(options["network"]),
+        network,
         whole_pictures(options["generator"], options["generator_set"]),
         float(options["per_original"]),
     )
@@ -109,6 +111,24 @@ def synthetic_images(request: Request) -> Findings:
     called = _run(bench, studio, rounds, exposures, leaky=leaky)
     mixed = _mixed(bench, studio, exposures) if leaky and int(options["mixed"]) else None
     return _findings(bench, studio, rounds, called, mixed, options, leaky=leaky)
+
+
+def _checked(options: Mapping[str, Any]) -> Recipe:
+    """Refuse, before anything is taught, options that leave nothing to teach or judge; return the network's recipe."""
+    for name in ("draws", "exposures"):
+        if int(options[name]) < 1:
+            raise InputError(f"{name}={options[name]} leaves nothing to learn", f"give 1 or more, as {name}=3")
+    if not 1 <= float(options["per_original"]) < np.inf:
+        raise InputError(
+            f"per_original={options['per_original']}: less than one generated image an original",
+            "1 or more, as per_original=7.4",
+        )
+    network = load_recipe(options["network"])
+    if network.regime == "frozen":
+        raise InputError(
+            f"network={options['network']} is a frozen recipe, which no pixels teach", "network=corrosion-table6"
+        )
+    return network
 
 
 def whole_pictures(name: str, settings: str) -> SynthesisRecipe:

@@ -58,7 +58,7 @@ class CorrosionOptions:
 
     protocol: str = "folds"
     folds: int = 5
-    generator: str = "small-data"
+    generator: str = "stills-128"
     generator_set: str = SHORT_TEACHING
     exposures: int = 1000
     epochs: int = 20

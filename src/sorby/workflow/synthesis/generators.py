@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from sorby.workflow.synthesis.originals import Originals
 
 BUNDLE = "generator.sorby"
 """The generator within the folder that teaching leaves."""
+RUN_FILE = "run.json"
+"""What teaching says of itself, beside the generator."""
 
 
 def bundle_path(generator: Path | str) -> Path:
@@ -36,6 +40,26 @@ def bundle_path(generator: Path | str) -> Path:
 def open_generator(generator: Path | str, device: Device, *, require_signed: bool = False) -> Generator:
     """Open a generator by its bundle or by the folder that teaching left."""
     return Generator.load(bundle_path(generator), device=device, require_signed=require_signed)
+
+
+def taught_data(generator: Path | str) -> dict[str, Any] | None:
+    """Return where the originals lie that a generator was taught from, as teaching noted it beside the bundle.
+
+    Returns
+    -------
+    dict or None
+        ``path``, ``part``, ``label``, ``group``, ``image``; None where nothing is noted or the data have gone.
+    """
+    note = bundle_path(generator).parent / RUN_FILE
+    if not note.is_file():
+        return None
+    try:
+        found = json.loads(note.read_text("utf-8")).get("data")
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{note}: not readable ({error})", "name the originals: --parents DATA") from error
+    if not isinstance(found, dict) or not Path(str(found.get("path"))).exists():
+        return None
+    return found
 
 
 def drawn(

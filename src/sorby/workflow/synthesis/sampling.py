@@ -17,7 +17,7 @@ from sorby.errors import InputError
 from sorby.files import sha256_file, staged_directory
 from sorby.progress import bar
 from sorby.synthesize import Generator, Samples
-from sorby.workflow.synthesis.generators import bundle_path, drawn, made_of, open_generator
+from sorby.workflow.synthesis.generators import bundle_path, drawn, made_of, open_generator, taught_data
 from sorby.workflow.synthesis.judging import Judgement, judge
 from sorby.workflow.synthesis.originals import OriginalSet, read_originals
 from sorby.workflow.synthesis.sample_folder import png_of, sample_rows, write_samples
@@ -53,8 +53,8 @@ def sample(
     n : int
         Images of each class.
     originals : Corpus or path, optional
-        What images are generated from, where the method needs parents, and what the gate compares them with. Without,
-        nothing is accepted until ``synthesize check``.
+        What images are generated from, where the method needs parents, and what the gate compares them with; those that
+        taught, where absent and still in their place. Without any, nothing is accepted until ``synthesize check``.
     part : {"train", "all"}
         Of the originals, see `sorby.workflow.synthesis.originals.read_originals`.
     classes : sequence of str
@@ -83,6 +83,10 @@ def sample(
     sha256 = sha256_file(bundle_path(generator)) if bundle_path(generator).is_file() else model.fingerprint
     wanted = _wanted(model, classes)
     found = None
+    noted = taught_data(generator) if originals is None else None
+    if noted is not None:
+        originals, part = noted["path"], noted["part"]
+        label, group, image = noted["label"], noted["group"], noted["image"]
     if originals is not None:
         found = read_originals(originals, model.recipe, part=part, label=label, group=group, image=image).only(wanted)
     samples: dict[str, Samples] = {}
@@ -92,6 +96,8 @@ def sample(
             advance(1)
     judgement = None if found is None else judged_samples(model, samples, found, device, seed)
     warnings = [] if found is None else list(found.warnings)
+    if noted is not None:
+        warnings.append(f"originals as taught: {noted['path']}")
     warnings += judgement.warnings if judgement else [
         "not checked, so not accepted: give --parents ORIGINALS, or sorby synthesize check ORIGINALS FOLDER"
     ]  # fmt: skip

@@ -18,7 +18,7 @@ from sorby.synthesize import SynthesisRecipe, load_recipe, teach
 from sorby.synthesize.recipe import dump
 from sorby.workflow.runs import refuse_finished
 from sorby.workflow.synthesis.checking import plain
-from sorby.workflow.synthesis.generators import BUNDLE, drawn
+from sorby.workflow.synthesis.generators import BUNDLE, RUN_FILE, drawn
 from sorby.workflow.synthesis.originals import read_originals
 from sorby.workflow.synthesis.sampling import judged_samples
 
@@ -49,7 +49,7 @@ def train(
         Folder for ``generator.sorby``, ``history.csv``, ``run.json``, ``recipe.yaml``, ``report.html``; a teaching that
         was interrupted there goes on.
     recipe : SynthesisRecipe, optional
-        ``small-data`` where absent.
+        ``stills-128`` where absent.
     part : {"train", "all"}
         Where the data have a split, what is taught from.
     seed : int
@@ -104,6 +104,11 @@ def train(
 
         pixels = {name: each.pixels for name, each in samples.items()}
         write_page(out, f"Generator {chosen.name}", result, judgement, pixels, found, made, history=taught.history)
-    write_json(out / "run.json", {**plain(result), "recipe": chosen.model_dump(mode="json"), "provenance": made})
+    source = None if isinstance(data, Corpus) else {
+        "path": str(Path(data).resolve()), "part": part, "label": label, "group": group, "image": image,
+    }  # fmt: skip
+    write_json(
+        out / RUN_FILE, {**plain(result), "data": source, "recipe": chosen.model_dump(mode="json"), "provenance": made}
+    )
     shutil.rmtree(out / "state", ignore_errors=True)
     return {**result, "seconds": time.perf_counter() - started}
