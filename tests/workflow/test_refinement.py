@@ -123,6 +123,13 @@ def test_the_best_on_validation_is_chosen_and_the_earlier_of_equals(copy: Path) 
     assert refinement_closing.close(copy, device="cpu")["chosen"] == values.index(max(values)) + 1
 
 
+def test_a_first_round_that_a_person_takes_is_not_said_to_be_unbeaten() -> None:
+    assert "none beat the first" in refinement_closing._sentence(1, [0.8, 0.8, 0.7], None)
+    taken = refinement_closing._sentence(1, [0.8, 0.9], None)
+    assert "none beat" not in taken
+    assert "+10.0 points" in taken
+
+
 def test_an_interrupted_opening_counts_as_one(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -185,6 +192,8 @@ def test_changed_verdicts_of_the_round_before_are_noticed(copy: Path) -> None:
     [
         ({"split.fractions": "[.8, .1, .1]"}, "more to learn from", None, "split is locked"),
         ({"labels.merge": "{blobs: checks}"}, "alike", None, "same classes"),
+        ({"labels": "{merge: {blobs: checks}}"}, "alike, in one piece", None, "same classes"),
+        ({"split": "{fractions: [.8, .1, .1]}"}, "more, in one piece", None, "split is locked"),
         ({"head.c_grid": "[1e-3]"}, "  ", None, "needs its reason"),
         ({}, "again", None, "nothing changed"),
         ({"head.c_grid": "[1e-3]"}, "from nowhere", 7, "no round 7"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,20 +132,25 @@ def _closing(refinement: Refinement, judged: _Tested, best: int, scores: list[fl
         "difference": difference,
         "validation_difference": gained,
         "rounds_on_validation": len(scores),
-        "sentence": _sentence(best, len(scores), gained, difference),
+        "sentence": _sentence(best, scores, difference),
         "created": provenance.describe()["created"],
     }
 
 
-def _sentence(best: int, rounds: int, gained: float, difference: Mapping[str, Any] | None) -> str:
+def _sentence(best: int, scores: Sequence[float], difference: Mapping[str, Any] | None) -> str:
     """Say what the rounds were worth."""
+    rounds, gained = len(scores), scores[best - 1] - scores[0]
     chose = f"{rounds} round{'s' if rounds > 1 else ''} chose on the validation part"
     if difference is None:
+        if max(scores) > scores[0]:
+            return (
+                f"{chose}; the first was taken, though another one gained {100 * (max(scores) - scores[0]):+.1f} points"
+            )
         return f"{chose}; none beat the first, which stands as it was"
     gap = difference["macro_f1"]
     bounds = gap["ci95"]
     sure = "no interval" if bounds is None else f"95 % CI {100 * bounds[0]:+.1f} to {100 * bounds[1]:+.1f}"
     tested = f"{100 * gap['value']:+.1f} points on the test part ({sure})"
     beyond = bounds is not None and (bounds[0] > 0 or bounds[1] < 0)
-    end = "" if beyond else ", which chance explains"
+    end = "" if beyond else ", which chance alone may explain"
     return f"{chose}; round {best} gained {100 * gained:+.1f} points of macro-F1 there and {tested}{end}"

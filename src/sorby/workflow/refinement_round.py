@@ -139,7 +139,7 @@ def _before(
         raise InputError("a round needs its reason", '--why "what was seen and what it should mend"')
     for key in settings:
         for start_of, reason in _LOCKED.items():
-            if key.startswith(start_of):
+            if key.startswith(start_of) or start_of.startswith(f"{key}."):  # or the section that holds it, whole
                 raise InputError(f"--set {key}: {reason}", "start a new refinement for another one")
     rounds = refinement.rounds
     if after is not None and not 1 <= after <= len(rounds):
