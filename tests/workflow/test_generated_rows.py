@@ -144,3 +144,10 @@ def test_what_descends_from_judged_rows_may_not_teach_them(table: Path, tmp_path
     others = np.flatnonzero(names == "stripes-3")
     assert (teachable(plan, rows, judged) == rows[~plan.synthetic]).all()
     assert (teachable(plan, rows, others) == rows).all()
+
+
+def test_generated_images_of_unknown_origin_are_refused(table: Path, tmp_path: Path) -> None:
+    corpus = _with_generated(table, tmp_path / "made", {"blobs": ["blobs-0"], "stripes": ["stripes-0"]}, split=False)
+    unknown = Corpus(corpus.table.assign(ancestors=None), corpus.root)
+    with pytest.raises(InputError, match="16 generated images name no ancestors"):
+        make_plan(unknown, _recipe())  # type: ignore[arg-type]

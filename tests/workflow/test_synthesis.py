@@ -235,3 +235,22 @@ def test_facts_that_are_none_are_refused_in_a_line(own: Path, originals: Path, t
     (own / "sample.json").write_text(facts, "utf-8")
     with pytest.raises(InputError, match=r"sample\.json"):
         check(originals, own, tmp_path / "out", report=False)
+
+
+def test_a_folder_that_holds_something_is_refused_before_the_generator_is_opened(own: Path) -> None:
+    with pytest.raises(InputError, match="exists and is not empty"):
+        sample(own / "no generator", own, n=2)
+
+
+def test_one_picture_under_two_names_is_said_to_blind_the_search_for_copies(originals: Path, tmp_path: Path) -> None:
+    corpus = Corpus.load(originals)
+    blobs = [path for path, label in zip(corpus.paths(), corpus.labels, strict=True) if label == "blobs"]
+    for k, path in enumerate([*blobs, blobs[0]]):  # without names of specimens each picture is its own
+        (tmp_path / "real" / "blobs").mkdir(parents=True, exist_ok=True)
+        pixels = np.array(Image.open(path))
+        pixels[0, 0] = k  # another file
+        Image.fromarray(pixels).save(tmp_path / "real" / "blobs" / f"{k}.png")
+    (tmp_path / "fakes" / "blobs").mkdir(parents=True)
+    Image.open(blobs[1]).save(tmp_path / "fakes" / "blobs" / "0.png")
+    found = check(tmp_path / "real", tmp_path / "fakes", tmp_path / "out", report=False)
+    assert any("perhaps pictures of one place" in line for line in found["warnings"])

@@ -15,7 +15,7 @@ from sorby.backbone import Preprocessing
 from sorby.classify.heads import CRITERIA, LENGTH_COLUMNS, Targets, structure_of
 from sorby.classify.recipe import FinetuneSection, HeadSection, Recipe
 from sorby.corpus import Corpus
-from sorby.corpus.ancestry import families, synthetic_rows
+from sorby.corpus.ancestry import ancestors_of, families, synthetic_rows
 from sorby.corpus.schema import COLUMNS
 from sorby.errors import InputError
 from sorby.micrograph import mean_size, mode_size
@@ -292,9 +292,15 @@ def _groups(corpus: Corpus, recipe: Recipe, decisions: list[str], warnings: list
 
 
 def _families(corpus: Corpus, made: npt.NDArray[np.bool_], groups: npt.NDArray[Any] | None) -> Codes:
-    """Return what stays in one part; refuse generated images that leave nothing to judge by."""
+    """Return what stays in one part; refuse generated images that leave nothing to judge by, or of unknown origin."""
     if not made.any():
         return np.arange(len(corpus), dtype=np.intp)
+    orphans = sum(not names for names, synthetic in zip(ancestors_of(corpus), made, strict=True) if synthetic)
+    if orphans:
+        raise InputError(
+            f"{orphans} generated images name no ancestors: they may show the specimens that judge",
+            "build the corpus with --synthetic FOLDER, or fill in column ancestors",
+        )
     family = families(corpus, groups)
     if len(np.unique(family[~made])) < 2:
         raise InputError(

@@ -27,6 +27,7 @@ _POOLED = (
     "floor", "ceiling", "place", "fid", "fid_floor", "precision", "recall", "density", "coverage", "n_real",
     "n_generated",
 )  # fmt: skip
+_SUSPICIOUS = 0.9  # correlation of pieces of originals from which they are hardly different surfaces
 _LEAST_UNSEEN = 4  # specimens that no image descends from, for a distance of their own
 
 
@@ -202,6 +203,12 @@ def _judged(
         "nearest_distance": float(np.median(gated.distance)),
         "unseen": _unseen(own, vectors, specimens, seed),
     }
+    if gated.memory.among_originals >= _SUSPICIOUS:
+        facts["warnings"] = [
+            *found["warnings"],
+            f"originals of different specimens are alike to {gated.memory.among_originals:.2f}: perhaps pictures of one"
+            f" place under several names; nothing below {gated.memory.threshold:.2f} is then called a copy",
+        ]
     return ClassJudgement(gated, real, specimens, facts, own.ancestors, own.parents)
 
 

@@ -17,6 +17,7 @@ from sorby.errors import InputError
 from sorby.files import sha256_file, staged_directory
 from sorby.progress import bar
 from sorby.synthesize import Generator, Samples
+from sorby.workflow.runs import refuse_unwritable
 from sorby.workflow.synthesis.generators import bundle_path, drawn, made_of, open_generator, taught_data
 from sorby.workflow.synthesis.judging import Judgement, judge
 from sorby.workflow.synthesis.originals import OriginalSet, read_originals
@@ -79,6 +80,7 @@ def sample(
         Not a generator, classes that do not match, parents missing, or *out* is not empty.
     """
     started, out = time.perf_counter(), Path(out)
+    _refuse_full(out)
     model = open_generator(generator, device, require_signed=require_signed)
     sha256 = sha256_file(bundle_path(generator)) if bundle_path(generator).is_file() else model.fingerprint
     wanted = _wanted(model, classes)
@@ -134,6 +136,13 @@ def sample(
 
 
 _UNCHECKED = {"kid": None, "ci95": {"kid": None}, "accepted": 0, "rejected": 0, "copies": None, "classes": {}}
+
+
+def _refuse_full(out: Path) -> None:
+    """Refuse a place that holds something, before images are drawn and judged."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: exists and is not empty", "choose another --out")
+    refuse_unwritable(out)
 
 
 def _wanted(model: Generator, classes: Sequence[str]) -> list[str]:
