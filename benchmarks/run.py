@@ -38,6 +38,7 @@ NAMES = (
     "vit_neu",
     "fracture_mirror",
     "circuit_fit",
+    "synthesis_kid",
     "synthesis_ablation",
 )
 

@@ -91,17 +91,41 @@ def synthetic_images(request: Request) -> Findings:
     Where rounds are folds, the same is done once more with generators that saw all originals, as where nobody kept
     them apart; the difference is what leakage adds. Bhat et al. (2023) describe neither a split nor an ablation.
     """
-    options = request.options
-    network = _checked(options)
+    _checked(request.options)
     bench = open_bench(request)
+    return ablate(bench, open_studio(bench, request.options), request.options)
+
+
+def open_studio(bench: Bench, options: Mapping[str, Any]) -> Studio:
+    """Read the originals at all sizes, for the options' network and generator.
+
+    Raises
+    ------
+    InputError
+        The bench's recipe fine-tunes, an option leaves nothing to do, or an image or a recipe cannot be read.
+    """
+    network = _checked(options)
     if bench.recipe.regime != "frozen":
         raise InputError("the experiment's own recipe is the frozen one", "name the network by --option network=RECIPE")
-    studio = Studio(
+    return Studio(
         bench,
         network,
         whole_pictures(options["generator"], options["generator_set"]),
         float(options["per_original"]),
     )
+
+
+def ablate(bench: Bench, studio: Studio, options: Mapping[str, Any]) -> Findings:
+    """Run the experiment on a bench and a studio that are open.
+
+    Parameters
+    ----------
+    bench : Bench
+    studio : Studio
+        Keeps what its generators made; who goes on with it need not teach them again.
+    options : mapping
+        All of the experiment's.
+    """
     rounds = rounds_of(
         bench, options["protocol"], folds=int(options["folds"]), originals=options["originals"],
         draws=int(options["draws"]),

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from sorby.backbone.surface_networks import SURFACE_NETWORKS, weight_count
-from sorby.classify.recipe import load as load_recipe
 from sorby.errors import InputError
 from sorby.evidence import wilson
 from sorby.report import fold_figures
@@ -21,7 +20,7 @@ from sorby.report.wording import count, percent
 from sorby.workflow.experiments.bench import Bench, open_bench
 from sorby.workflow.experiments.few_originals import rounds_of
 from sorby.workflow.experiments.registry import Findings, Request, find
-from sorby.workflow.experiments.synthetic_images import BOTH, FROZEN, SHORT_TEACHING, whole_pictures
+from sorby.workflow.experiments.synthetic_images import BOTH, FROZEN, SHORT_TEACHING, ablate, open_studio
 from sorby.workflow.experiments.synthetic_teaching import Images, Studio, teach_network
 from sorby.workflow.papers import bhat2023 as s2
 from sorby.workflow.papers import comparing
@@ -95,14 +94,8 @@ def paper_s2(request: Request, options: CorrosionOptions) -> tuple[list[Part], d
     flagged = comparing.flag(phantoms)
     cells: dict[str, Any] = {"flag": flagged, "n": bench.n, "classes": list(bench.classes)}
     cells["differences"] = _differences(bench, phantoms, options)
-    found = ablation.run(request)
-    bench.warnings.extend(line for line in found.warnings if line not in bench.warnings)
-    studio = Studio(
-        bench,
-        load_recipe(NETWORK),
-        whole_pictures(options.generator, options.generator_set),
-        float(request.options["per_original"]),
-    )
+    studio = open_studio(bench, request.options)
+    found = ablate(bench, studio, request.options)
     parts = [
         _data_part(bench, studio, flagged, cells),
         _network_part(cells),
