@@ -34,6 +34,32 @@ both loops are flagged as not identifiable.
 """
 
 
+def plate_map(r: Result) -> str:
+    """Return how well plates are mapped and what texture says of attack."""
+    called, corrected = r["fractions"]["called"], r["fractions"]["corrected"]
+    kappa, within = r["grades"]["weighted_kappa"]["value"], r["grades"]["within_one"]["value"]
+    rows = [
+        [alloy, f"{found['n']}", f"{found['rank_correlation']:.2f}", f"{found['mean_error']:.2f}",
+         f"{found['direction_median_error_deg']:.1f}"]
+        for alloy, found in r["texture"].items()
+    ]  # fmt: skip
+    header = ["alloy", "pictures", "rank correlation with the attacked share", "mean error of the share",
+              "median error of the direction, degrees"]  # fmt: skip
+    return f"""## Plates
+
+{r["plates"]} phantom plates, judged tile by tile by a classifier of {r["taught_coupons"]} other coupons: of
+{r["tiles"]} tiles {r["not_judged"]} are not judged; of the others {100 * r["right"]["value"]:.1f} % have the right
+grade, {100 * within:.1f} % are within one; weighted kappa {kappa:.2f}. Area fractions as called are
+{100 * called["mean_error"]:.1f} points off on average, corrected for the test's confusion
+{100 * corrected["mean_error"]:.1f}; of their 95 % intervals {100 * called["intervals_that_hold"]["value"]:.0f} % and
+{100 * corrected["intervals_that_hold"]["value"]:.0f} % hold the truth.
+
+Surface texture, on coupons that its scale was not fitted to:
+
+{table(header, rows)}
+"""
+
+
 def synthesis_kid(r: Result) -> str:
     """Return how near generated surfaces come to real ones."""
     rows = []
@@ -118,4 +144,9 @@ def _gap(entry: Result | None) -> str:
     return said if entry["ci95"] is None else f"{said} [{100 * entry['ci95'][0]:+.1f}, {100 * entry['ci95'][1]:+.1f}]"
 
 
-SECTIONS = {"circuit_fit": circuit_fit, "synthesis_kid": synthesis_kid, "synthesis_ablation": synthesis_ablation}
+SECTIONS = {
+    "circuit_fit": circuit_fit,
+    "plate_map": plate_map,
+    "synthesis_kid": synthesis_kid,
+    "synthesis_ablation": synthesis_ablation,
+}

@@ -38,6 +38,7 @@ NAMES = (
     "vit_neu",
     "fracture_mirror",
     "circuit_fit",
+    "plate_map",
     "synthesis_kid",
     "synthesis_ablation",
 )
