@@ -8,6 +8,9 @@ Fractions are counted, and corrected for the classifier's known confusion: the f
 how often each grade is called as another one (Richardson's and Lucy's iteration; the counted ones corrected by the
 matrix, but never below zero). The interval draws blocks of neighbouring cells, wrapped at the borders, and a confusion
 matrix of as many specimens as were tested: neighbours resemble each other, and the confusion is known by a test only.
+Blocks are twice as wide as grades stay alike, and fewer are drawn than cover the plate, since the spread of few blocks
+is itself uncertain. Where patches are as wide as a quarter of the plate, one plate cannot say how surfaces like it
+differ: in simulations the interval then holds the true fraction seven to eight times in ten, not 95 in a hundred.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from sorby.errors import InputError
 from sorby.micrograph.tiling import TilePlan
@@ -173,11 +177,12 @@ def unconfused(counted: Floats, confusion: Floats, rounds: int = _ROUNDS) -> Flo
 def block_side(plate: PlateMap) -> int:
     """Return the side in cells of blocks beyond which grades are alike no more, from the map's own correlation.
 
-    At least two cells where the map allows it, at most a third of its shorter side, so that blocks can differ.
+    Twice that lag, as sums over blocks just as wide would still go together. At least two cells where the map allows
+    it, at most half of its shorter side, so that blocks can differ.
     """
     called = plate.called.astype(np.float64)
     known = called >= 0
-    most = max(1, int(min(called.shape)) // 3)
+    most = max(1, int(min(called.shape)) // 2)
     if known.sum() < _FEWEST_BLOCKS:
         return 1
     values = np.where(known, called - called[known].mean(), 0.0)
@@ -191,7 +196,7 @@ def block_side(plate: PlateMap) -> int:
         ]
         n = sum(int(both.sum()) for _, both in pairs)
         if n == 0 or sum(float(product.sum()) for product, _ in pairs) / n < _STILL_ALIKE * spread:
-            return min(max(2, lag), most)
+            return min(2 * lag, most)
     return most
 
 
@@ -220,7 +225,7 @@ def resampled_fractions(
     # Circular blocks: every cell is drawn as often as any other, those at the border too.
     sums = sum(np.roll(votes, (-r, -c), axis=(0, 1)) for r in range(side) for c in range(side))
     flat = np.asarray(sums).reshape(rows * columns, size)
-    blocks = max(1, -(-rows // side)) * max(1, -(-columns // side))
+    blocks = _blocks_drawn(rows * columns / side**2)
     drawn = flat[rng.integers(0, len(flat), (n_resamples, blocks))].sum(axis=1)
     total = drawn.sum(axis=1, keepdims=True)
     counted = np.where(total > 0, drawn / np.maximum(total, 1e-300), np.nan)
@@ -228,6 +233,13 @@ def resampled_fractions(
         return counted
     tables = _drawn_confusions(confusion, n_specimens, rng, n_resamples)
     return np.where(total > 0, unconfused(np.nan_to_num(counted), tables), np.nan)
+
+
+def _blocks_drawn(n: float) -> int:
+    """Return how many of *n* blocks a draw holds: so few that its spread is that of Student's t over n - 1 degrees."""
+    degrees = max(n - 1, 1.0)
+    wider = (stats.t.ppf(0.975, degrees) / stats.norm.ppf(0.975)) ** 2 * n / degrees
+    return max(1, round(n / wider))
 
 
 def _drawn_confusions(confusion: Floats, n_specimens: int, rng: np.random.Generator, n_resamples: int) -> Floats:

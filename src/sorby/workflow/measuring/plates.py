@@ -197,8 +197,8 @@ def _entry(
 
 
 def _drawn(value: float, draws: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Return a value and the interval of its draws."""
-    bounds = percentile_interval(draws)
+    """Return a value and the interval of its draws; none where these are all alike, which is no certainty."""
+    bounds = percentile_interval(draws) if np.nanmax(draws) > np.nanmin(draws) else None
     return {"value": float(value), "ci95": None if bounds is None else list(bounds)}
 
 
