@@ -10,7 +10,7 @@ import pytest
 from sorby.errors import InputError
 from sorby.phantom.corrosion import CorrosionSpecimen, corrosion_curves, write_curves
 from sorby.workflow.experiments.curve_reading import CURVE_VALUES, filled, read_curves
-from sorby.workflow.experiments.fusion import ARMS, Coupons, fused_out_of_fold
+from sorby.workflow.experiments.fusion import ARMS, Coupons, fused_out_of_fold, of_another
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +96,11 @@ def test_curves_that_know_nothing_do_little_harm() -> None:
     right = {name: float((p.argmax(axis=1) == data.labels).mean()) for name, p in found.items()}
     assert right["image"] > 0.8
     assert right["late fusion, stacked"] > right["image"] - 0.1
+
+
+@pytest.mark.parametrize("n", [2, 3, 20, 61])
+def test_in_the_control_no_coupon_keeps_its_own_curves(n: int) -> None:
+    for seed in range(20):
+        others = of_another(n, seed)
+        assert sorted(others.tolist()) == list(range(n))
+        assert (others != np.arange(n)).all()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from sorby.errors import InputError
-from sorby.workflow.experiments import run_experiment
+from sorby.workflow.experiments import run_experiment, time_lapse
 from sorby.workflow.experiments.time_lapse import Series, band
 from textures import write_folder
 
@@ -61,3 +63,16 @@ def test_frames_without_sequences_or_hours_are_refused(tmp_path: Path) -> None:
         run_experiment("time-lapse", tmp_path / "frames.csv", tmp_path / "out", group="specimen")
     with pytest.raises(InputError, match="is no promise"):
         run_experiment("time-lapse", tmp_path / "frames.csv", tmp_path / "out", label="severity", coverage=1.0)
+
+
+def test_what_has_the_grade_from_the_beginning_is_not_said_never_to_reach_it() -> None:
+    trends = [[0.9, 1.0], [0.0, 1.0], [0.0, 0.8], [0.0, 0.1], [0.0, 1.0], [0.0, 0.9]]
+    temperatures = ["300", "300", "300", "320", "320", "320"]
+    found = [replace(series(trend), rows=np.array([k, k])) for k, trend in enumerate(trends)]
+    table = pd.DataFrame({"temperature": temperatures})
+    bench = SimpleNamespace(corpus=SimpleNamespace(table=table), column=lambda name: table[name].to_numpy(str),
+                            warnings=[], recipe=SimpleNamespace(seed=0))  # fmt: skip
+    row = time_lapse._paces(bench, found, 0.5, "temperature", "none")[0]  # type: ignore[arg-type]
+    assert (row["n"], row["never"], row["at_once"]) == ([2, 2], [0, 1], [1, 0])
+    said = time_lapse._pace_answer(row, 1)
+    assert "1 sequences never reach it, 1 have it from the beginning" in said

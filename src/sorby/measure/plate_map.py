@@ -238,7 +238,7 @@ def resampled_fractions(
 def _blocks_drawn(n: float) -> int:
     """Return how many of *n* blocks a draw holds: so few that its spread is that of Student's t over n - 1 degrees."""
     degrees = max(n - 1, 1.0)
-    wider = (stats.t.ppf(0.975, degrees) / stats.norm.ppf(0.975)) ** 2 * n / degrees
+    wider = float(stats.t.ppf(0.975, degrees) / stats.norm.ppf(0.975)) ** 2 * n / degrees
     return max(1, round(n / wider))
 
 

@@ -214,7 +214,7 @@ def fused_out_of_fold(data: Coupons, folds: Rows, target: str) -> dict[str, Floa
     -------
     dict of str to ndarray, shape (G, C)
     """
-    shuffled = np.random.default_rng(data.seed).permutation(len(data.labels))
+    shuffled = of_another(len(data.labels), data.seed)
     found = {name: np.zeros((len(data.labels), len(data.classes))) for name in ARMS}
     n_folds = int(folds.max()) + 1
     with bar(f"fusion, {target}", n_folds) as advance:
@@ -244,6 +244,14 @@ def fused_out_of_fold(data: Coupons, folds: Rows, target: str) -> dict[str, Floa
                     found[REFERENCE][test], found["curves"][test] = np.exp(image.test), np.exp(curve.test)
                     found["late fusion, product"][test] = softmax(both)
             advance(1)
+    return found
+
+
+def of_another(n: int, seed: int) -> Rows:
+    """Return for each of *n* coupons another one, each once: drawn as a ring, so that none keeps its own curves."""
+    ring = np.random.default_rng(seed).permutation(n)
+    found = np.empty_like(ring)
+    found[ring] = np.roll(ring, 1)
     return found
 
 

@@ -226,7 +226,8 @@ def _paces(bench: Bench, series: Sequence[Series], severity: float, by: str, wit
             {
                 "what": f"{name}: {by} {low} over {high}",
                 "n": [len(part) for part in known],
-                "never": [int(len(part) - len(kept)) for part, kept in zip(pair, known, strict=True)],
+                "never": [int(np.isnan(part).sum()) for part in pair],
+                "at_once": [int((part <= 0).sum()) for part in pair],  # no ratio to nothing
                 "ratio": None if ratio is None else ratio.as_dict(),
             }
         )
@@ -280,6 +281,8 @@ def _answers(row: dict[str, Any], margin: float | None, coverage: float) -> list
 
 def _pace_answer(row: dict[str, Any], grade: int) -> str:
     left_out = f"{sum(row['never'])} sequences never reach it"
+    if any(row["at_once"]):
+        left_out += f", {sum(row['at_once'])} have it from the beginning and are left out too"
     if row["ratio"] is None:
         return f"{row['what']}: too few sequences reach grade {grade} to compare their pace; {left_out}."
     bounds = row["ratio"]["ci95"]
