@@ -215,7 +215,7 @@ def _plate_part(plate: Mapping[str, Any]) -> Part:
     )
     held = plate["held"]
     text = [
-        f"Of {held['tiles']} tiles {sum(held['not_judged'].values())} are not judged. Largest error of a grade's share:"
+        f"Of {held['tiles']} tiles {held['not_judged']} are not judged. Largest error of a grade's share:"
         f" {100 * held['largest_error']:.1f} points.",
         *plate["warnings"],
     ]
