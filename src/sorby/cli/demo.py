@@ -72,7 +72,8 @@ def _show_corrosion(result: dict[str, Any]) -> str:
         f"plate: {plate['tiles']} tiles, {plate['not_judged']} not judged; a grade's share is off by"
         f" {100 * plate['largest_error']:.1f} points at most",
         *(_curve_line(row) for row in result["curves"]["table_4"]),
-        f"generated images: KID {made['kid']:.3f}; {made['accepted']} pass the gate, {made['rejected']} do not",
+        f"generated images: KID {made['kid']:.2f} between {made['floor']['value']:.2f} and"
+        f" {made['ceiling']['value']:.2f}; {made['accepted']} pass the gate, {made['rejected']} do not",
         "",
         f"report    {result['report']}",
         f"verdicts  {result['verdicts']}",

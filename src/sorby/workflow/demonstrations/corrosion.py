@@ -101,7 +101,7 @@ def demo_corrosion(
         "report": str(out / "report.html"),
         "bundle": str(bundle),
         "metrics": {"test": trained["test"], "new": judged["counts"], "plate": plate["held"],
-                    "synthesis": {key: made[key] for key in ("kid", "accepted", "rejected")}},
+                    "synthesis": {key: made[key] for key in ("kid", "floor", "ceiling", "accepted", "rejected")}},
         "curves": cells,
         "verdicts": judged["verdicts"],
         "plate": str(out / "plate"),
@@ -224,8 +224,10 @@ def _plate_part(plate: Mapping[str, Any]) -> Part:
 
 def _synthesis_part(made: Mapping[str, Any]) -> Part:
     text = [
-        f"A generator taught for a minute: KID {made['kid']:.3f}; of its images {made['accepted']} pass the gate,"
-        f" {made['rejected']} do not. A quarter of an hour gives better ones; see sorby synthesize --help.",
+        f"A generator taught for a minute: KID {made['kid']:.2f} to the coupons that taught it, between"
+        f" {made['floor']['value']:.2f} (real against real, other coupons) and {made['ceiling']['value']:.2f} (before"
+        f" it was taught); of its images {made['accepted']} pass the gate, {made['rejected']} do not. A quarter of an hour"
+        " gives better ones; see sorby synthesize --help.",
         "Generated images teach only where none of their ancestors is judged.",
         *made["warnings"],
     ]

@@ -277,6 +277,8 @@ def _findings(
         may_not=[
             "That generated images help, or do not help, elsewhere: other generators, networks and surfaces differ.",
             "That an interval which holds zero means no effect: with few originals most effects go unseen.",
+            *(["That all of the leaky arms' gain is leakage: their generators also learnt from a few originals more,"
+               " and made as many more images."] if leaky else []),
             *(["That the spread over training sets is in the intervals: test specimens are resampled, and only"
                f" {len(rounds)} draws of originals were made."] if not leaky else []),
         ],

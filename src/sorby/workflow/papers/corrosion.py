@@ -212,9 +212,9 @@ def _accuracy_parts(bench: Bench, found: Findings, flagged: str, cells: dict[str
     sizes = "; ".join(f"{where}: {percent(value)} would be {_fits(value)}" for where, value in s2.ACCURACY.items())
     text = [
         f"The paper states no test size. {sizes}.",
-        f"Below 30 % of two classes is worse than guessing: a network that is wrong in 70 % has learnt the classes and"
-        f" calls them by each other's names. The same kind of network, its features frozen and a linear head on them,"
-        f" reaches {percent(by_arm[FROZEN]['accuracy']['value'])} of {n} here.",
+        f"Below 30 % of two classes is worse than guessing. Unless the test was tiny, a network that is wrong in 70 %"
+        f" calls the classes by each other's names. A pre-trained network's frozen features and a linear head on them"
+        f" reach {percent(by_arm[FROZEN]['accuracy']['value'])} of {n} here.",
     ]
     ablation = Part(
         "The ablation: what each ingredient brings",

@@ -57,9 +57,9 @@ def taught_data(generator: Path | str) -> dict[str, Any] | None:
         found = json.loads(note.read_text("utf-8")).get("data")
     except (ValueError, AttributeError) as error:
         raise InputError(f"{note}: not readable ({error})", "name the originals: --parents DATA") from error
-    if not isinstance(found, dict) or not Path(str(found.get("path"))).exists():
+    if not isinstance(found, dict) or not found.get("path") or not Path(str(found["path"])).exists():
         return None
-    return found
+    return {"part": "train", "label": None, "group": None, "image": None, **found}
 
 
 def drawn(
