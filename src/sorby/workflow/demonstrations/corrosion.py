@@ -237,8 +237,8 @@ def _synthesis_part(made: Mapping[str, Any]) -> Part:
     text = [
         f"A generator taught for a minute by {_FEW} coupons of each alloy. KID {made['kid']:.2f} to as many others,"
         f" between {made['floor']['value']:.2f} (real against real) and {made['ceiling']['value']:.2f} (before it"
-        f" was taught). Of its images {made['accepted']} pass the gate, {made['rejected']} do not. A quarter of an hour gives"
-        " better ones; see sorby synthesize --help.",
+        f" was taught). Of its images {made['accepted']} pass the gate, {made['rejected']} do not. A quarter of an hour"
+        " gives better ones; see sorby synthesize --help.",
         "Generated images teach only where none of their ancestors is judged.",
         *made["warnings"],
     ]
