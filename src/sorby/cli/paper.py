@@ -17,6 +17,7 @@ from sorby.workflow.papers import PAPERS
 def _show(result: dict[str, Any]) -> str:
     show = _ROWS[result["paper"]]
     lines = [show(row) for row in result["table"]]
+    lines += [f"ablation  {line}" for line in result["cells"].get("answers", [])]
     notes = [f"note      {line}" for line in result["warnings"]]
     return "\n".join([*lines, *notes, f"report    {result['report']}", f"{result['seconds']:.1f} s"])
 
