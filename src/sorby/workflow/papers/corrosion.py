@@ -193,8 +193,8 @@ def _accuracy_parts(bench: Bench, found: Findings, flagged: str, cells: dict[str
     for what, value in s2.BASELINES.items():
         rows.append({"what": f"{what}, below", "published": {"value": value, "ci95": None},
                      "ours": by_arm[FROZEN]["accuracy"], "arm": FROZEN, "flag": flagged})  # fmt: skip
-    cells |= {"accuracy": rows, "answers": list(found.answers), "ablation": found.table, "leakage": found.extra.get("leakage"),
-              "mixed": found.extra.get("mixed"),
+    cells |= {"accuracy": rows, "answers": list(found.answers), "ablation": found.table,
+              "leakage": found.extra.get("leakage"), "mixed": found.extra.get("mixed"),
               "fig_14": {row["arm"]: row["confusion"] for row in found.table}}  # fmt: skip
     columns = (
         Column("what", "published figure"),
