@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from polarisation_sweeps import METAL, synthetic_sweep, write_columns
@@ -275,3 +277,20 @@ def test_no_impedance_file_yields_a_corrosion_potential(real_data):
         except InputError:
             refused += 1
     assert refused >= len(files) - 4
+
+
+def test_an_area_beside_currents_per_area_is_told_and_zero_refused(tmp_path: Path) -> None:
+    volts = np.linspace(-0.7, -0.3, 201)
+    currents = 1e-6 * (10 ** ((volts + 0.5) / 0.1) - 10 ** (-(volts + 0.5) / 0.12))
+    lines = [
+        "Potential (V)\tCurrent density (A/cm2)",
+        *(f"{v:.6f}\t{i:.8e}" for v, i in zip(volts, currents, strict=True)),
+    ]
+    file = tmp_path / "density.txt"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    told = analyse_polarisation(file, Electrode(area_mm2=100.0))
+    plain = analyse_polarisation(file, Electrode())
+    assert told["icorr_a_cm2"] == plain["icorr_a_cm2"]
+    assert any("not used" in line for line in told["warnings"])
+    with pytest.raises(InputError, match="an area of 0 mm2"):
+        analyse_polarisation(file, Electrode(area_mm2=0.0))

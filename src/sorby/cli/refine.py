@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from sorby.classify import recipe as recipes
 from sorby.cli._frame import overrides, reports
 from sorby.cli._options import column_options, device_option, out_option, recipe_options
 
@@ -117,6 +116,8 @@ def start(
     changes: dict[str, Any] = dict(overrides(settings))
     if seed is not None:
         changes["seed"] = seed
+    from sorby.classify import recipe as recipes
+
     return refinement.start(data, out, recipes.load(recipe, changes), label=label, group=group, image=image)
 
 

@@ -9,10 +9,9 @@ import click
 
 from sorby.cli._frame import overrides, reports
 from sorby.cli._options import column_options, device_option, out_option, recipe_options, signed_option
-from sorby.synthesize import load_recipe
-from sorby.workflow import synthesis as verbs
-from sorby.workflow.synthesis.originals import PARTS
 
+#: Which originals are taken where the data have a split; the networks are imported when a verb runs.
+_PARTS = ("train", "all")
 _SPLIT = "Where the data have a split: its training part only, or everything."
 
 
@@ -78,7 +77,7 @@ def synthesize() -> None:
 @synthesize.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @out_option("Folder for the generator, its history and its report; an interrupted teaching there goes on.")
-@click.option("--split", "part", type=click.Choice(PARTS), default="train", show_default=True, help=_SPLIT)
+@click.option("--split", "part", type=click.Choice(_PARTS), default="train", show_default=True, help=_SPLIT)
 @recipe_options
 @device_option
 @column_options
@@ -99,7 +98,11 @@ def train(
 
     Example: sorby synthesize train corpus.parquet --recipe stills-128 --out gan
     """
+    from sorby.synthesize import load_recipe
+    from sorby.workflow import synthesis as verbs
+
     chosen = load_recipe(recipe or "stills-128", overrides(settings))
+    click.echo(f"teaching one generator for each class, {chosen.training.steps} steps each", err=True)
     return verbs.train(
         data, out, chosen, part=part, seed=seed or 0, device=device, label=label, group=group, image=image
     )
@@ -111,7 +114,7 @@ def train(
 @click.option("--n", "n", type=click.IntRange(1), required=True, help="Images of each class.")
 @click.option("--parents", "originals", type=click.Path(path_type=Path),
               help="Originals: made from where the method needs parents, compared with by the gate.")  # fmt: skip
-@click.option("--split", "part", type=click.Choice(PARTS), default="train", show_default=True, help=_SPLIT)
+@click.option("--split", "part", type=click.Choice(_PARTS), default="train", show_default=True, help=_SPLIT)
 @click.option("--class", "classes", multiple=True, help="Only this class; repeatable.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @signed_option
@@ -136,6 +139,8 @@ def sample(
 
     Example: sorby synthesize sample gan --parents corpus.parquet --n 90 --out made
     """
+    from sorby.workflow import synthesis as verbs
+
     return verbs.sample(
         generator, out, n=n, originals=originals, part=part, classes=classes, seed=seed, device=device, label=label,
         group=group, image=image, require_signed=require_signed,
@@ -149,7 +154,7 @@ def sample(
 @click.option(
     "--generator", type=click.Path(path_type=Path), help="For the ceiling; by default the one that drew them."
 )
-@click.option("--split", "part", type=click.Choice(PARTS), default="all", show_default=True, help=_SPLIT)
+@click.option("--split", "part", type=click.Choice(_PARTS), default="all", show_default=True, help=_SPLIT)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @device_option
 @column_options
@@ -170,6 +175,8 @@ def check(
 
     Example: sorby synthesize check corpus.parquet made --out checked
     """
+    from sorby.workflow import synthesis as verbs
+
     return verbs.check(
         real, generated, out, generator=generator, part=part, seed=seed, device=device, label=label, group=group,
         image=image,

@@ -190,6 +190,10 @@ def _analysed(
     )
     notes = [*curve.notes]
     area = electrode.area_mm2
+    if area is not None and curve.per_area:
+        if not 0 < area < math.inf:
+            raise InputError(f"an area of {area:g} mm2 carries no current", "give the wetted area, above 0")
+        notes.append(f"area of {area:g} mm2 not used: the file states currents per area")
     if area is None and not curve.per_area and curve.area_mm2 is not None:
         area = curve.area_mm2
         notes.append(f"area of {area:g} mm2 as the file states it")

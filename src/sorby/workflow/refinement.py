@@ -16,6 +16,7 @@ import numpy as np
 
 from sorby import provenance
 from sorby.classify import Recipe
+from sorby.classify.heads import spec_for
 from sorby.corpus import Corpus
 from sorby.errors import InputError
 from sorby.files import sha256_bytes
@@ -106,12 +107,16 @@ def start(
     Raises
     ------
     InputError
-        *out* holds something, or a part is empty.
+        *out* holds something, a part is empty, or the recipe's head cannot tell the classes.
     """
     out, recipe = Path(out), recipe or Recipe()
     refuse_unwritable(out)
     opened = open_data(data, label=label, group=group, image=image)
     plan = make_plan(opened.corpus, recipe)
+    # A head that cannot tell these classes is refused now, not in the first round after the split is locked.
+    spec_for(
+        recipe.head, plan.classes, inputs=1, parts=plan.parts, lengths=plan.lengths, frozen=recipe.regime == "frozen"
+    )
     parts, how = split_parts(plan, recipe)
     counts = {name: int((parts == name).sum()) for name in ("train", "val", "test")}
     for name, count in counts.items():
