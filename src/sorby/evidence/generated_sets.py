@@ -139,7 +139,7 @@ def frechet_distance(real: npt.ArrayLike, generated: npt.ArrayLike) -> float:
     first, second = _checked(real, generated)
     deviations = [_factor(each) for each in (first, second)]
     shift = float(((first.mean(axis=0) - second.mean(axis=0)) ** 2).sum())
-    root = float(np.linalg.svd(deviations[0] @ deviations[1].T)[1].sum())
+    root = float(np.linalg.svd(deviations[0] @ deviations[1].T, compute_uv=False).sum())
     return max(0.0, shift + float((deviations[0] ** 2).sum() + (deviations[1] ** 2).sum()) - 2 * root)
 
 
@@ -271,8 +271,10 @@ def _reach(features: Floats, neighbours: int) -> Floats:
 
 def _factor(features: Floats) -> Floats:
     """Return a matrix with the covariance of features (n, D) as its product, of no more than D rows."""
-    deviations = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
-    factor: Floats = np.asarray(np.linalg.qr(deviations)[1])
+    deviations: Floats = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
+    if len(deviations) <= deviations.shape[1]:
+        return deviations
+    factor: Floats = np.asarray(np.linalg.qr(deviations, mode="r"))
     return factor
 
 
