@@ -96,7 +96,9 @@ def test_corrections_beside_the_corpus_are_applied_and_kept(archive):
     row = review["image"] == stray["image"].removeprefix("images/")
     review.loc[row, ["correct_foan", "correct_serial"]] = [stray["foan"], stray["serial"]]
     review.to_csv(found["review"], index=False)
-    again = json.loads(build(archive).stdout)
+    second = build(archive)
+    assert second.exit_code == 0, second.stderr
+    again = json.loads(second.stdout)
     assert again["reviewed"] == 1
     assert again["matched"]["unmatched"] == found["matched"]["unmatched"] - 1
     table = Corpus.load(again["corpus"]).table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,11 +99,12 @@ def archive_page(facts: ArchiveFacts) -> str:
     )
 
 
-def _sure(confidence: float | None) -> str:
-    """Return a confidence with two digits; above .99 a rule of thumb knows no differences."""
-    if confidence is None or confidence != confidence:
+def _sure(confidence: float | str | None) -> str:
+    """Return a confidence with two digits, also one kept as text; above .99 a rule of thumb knows no differences."""
+    value = math.nan if confidence is None or confidence == "" else float(confidence)
+    if math.isnan(value):
         return "none"
-    return "over 0.99" if confidence > 0.99 else f"{confidence:.2f}"
+    return "over 0.99" if value > 0.99 else f"{value:.2f}"
 
 
 def _sentences(facts: ArchiveFacts) -> list[str]:

@@ -177,6 +177,7 @@ def _per_group(
         if values.nunique() > _MOST_GROUPS:
             continue
         found[column] = {
-            value: scored(np.flatnonzero((values == value).to_numpy())) for value in sorted(values.unique().tolist())
+            value: scored(np.flatnonzero((values == value).to_numpy()))
+            for value in sorted(values.dropna().unique().tolist())
         }
     return found
