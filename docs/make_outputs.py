@@ -289,7 +289,9 @@ STEPS: dict[str, list[str]] = {
         "sorby corpus build coupons.parquet --synthetic made --out both.parquet",
         "sorby corpus audit both.parquet",
     ],
-    "corrosion-paper": ["sorby paper S2 --folds 3 --exposures 300 --epochs 3 --generator-set training.steps=60 --out s2"],
+    "corrosion-paper": [
+        "sorby paper S2 --folds 3 --exposures 300 --epochs 3 --generator-set training.steps=60 --out s2"
+    ],
     "error-no-rules": ["sorby corpus build my_pictures --reports my_reports --out x.parquet"],
     "error-group": [
         "sorby corpus build house/archive --reports house/archive/reports --rules wrong.yaml --out x.parquet"
