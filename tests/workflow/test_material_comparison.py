@@ -70,3 +70,22 @@ def test_the_command_and_what_it_refuses(tmp_path, capsys):
     assert "ALLOY=FILE" in capsys.readouterr().err
     with pytest.raises(InputError, match="cheese"):
         compare_materials([("cheese", good)], CELL)
+
+
+def test_files_too_far_apart_for_one_alloy_are_told_and_no_couple_is_named(tmp_path):
+    result = compare_materials(
+        [
+            ("316L", curve(tmp_path, "steel", 1e-6, -0.4)),
+            ("316L", curve(tmp_path, "perhaps-magnesium", 1e-4, -1.5)),
+            ("AZ31B", curve(tmp_path, "magnesium", 1e-4, -1.5)),
+        ],
+        CELL,
+    )
+    row = next(row for row in result["materials"] if row["material"] == "316L")
+    assert any("differ by 1.10 V" in line for line in row["warnings"])
+    assert not any("in contact" in line for line in result["reading"])
+
+
+def test_a_folder_is_called_one(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        compare_materials([("316L", tmp_path)], CELL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ from sorby.classify.schedule import rate_factor
 from sorby.errors import InputError
 from sorby.evidence import confusion_matrix, from_confusion
 from sorby.progress import bar
+
+# It tells of its precision at every start, which the run's notes hold already.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.intp]

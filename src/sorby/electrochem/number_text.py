@@ -19,9 +19,11 @@ def read_text(path: Path | str) -> str:
     Raises
     ------
     InputError
-        The file is absent, empty, larger than 64 MiB, or no text.
+        The file is absent, a folder, empty, larger than 64 MiB, or no text.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder", "name the file of one measurement")
     if not path.is_file():
         raise InputError(f"{path}: no such file", "check the path")
     if path.stat().st_size > _LARGEST:

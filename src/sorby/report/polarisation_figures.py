@@ -71,7 +71,7 @@ def polarisation_curves(curves: Sequence[CurveShown], name: str) -> str:
         # The report's text holds no formulas, and the default labels are some.
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set(xlabel="potential (V vs reference)", ylabel="current density (A/cm2)")
+        axes.set(xlabel="potential (V against the reference electrode)", ylabel="current density (A/cm2)")
         figure.legend(loc="outside upper center", ncols=min(len(curves), 3), fontsize=9, markerscale=2.5)
         return to_svg(figure, name, f"Polarisation curves of {len(curves)} sweeps, points measured, lines fitted.")
 

@@ -234,7 +234,7 @@ def _summary(target: Path, tally: Tally, seconds: float, opened: OpenBundle, cla
         "verdicts": str(target),
         "n": tally.n,
         "referred": tally.referred,
-        "labels": dict(tally.labels.most_common()),
+        "labels": dict(sorted(tally.labels.items())),
         "reasons": dict(tally.reasons.most_common()),
         "images_per_s": (tally.n + len(tally.quarantined)) / max(seconds, 1e-9),
         "warnings": _warnings(tally, classifier),

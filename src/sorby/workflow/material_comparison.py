@@ -15,6 +15,7 @@ from sorby.workflow.polarisation import Electrode, PolarisationOptions, analyse_
 
 #: Potentials this far apart drive a couple; less is within what a specimen differs from the next (as the 85 mV rule).
 _COUPLE_V = 0.1
+_ONE_METAL_V = 0.5  # specimens of one alloy in one medium do not lie so far apart
 CARE = (
     "A uniform rate says nothing of pits, of cracks, of what the dissolved metal does to its surroundings, or of times"
     " longer than the measurement: it rules a material out, it does not choose one."
@@ -42,7 +43,8 @@ def compare_materials(
     dict
         ``materials``, by rising rate: ``material``, ``n`` (files), ``n_with_rate``, ``corrosion_rate_mm_y`` (median,
         None without any), ``ci95`` (from the lowest to the highest end of its files' intervals), ``ecorr_v``,
-        ``rp_ohm_cm2`` (medians) and ``warnings``; ``reading`` in words; ``quarantined``.
+        ``rp_ohm_cm2`` (medians), ``ecorr_spread_v`` (between its files) and ``warnings``; ``reading`` in words;
+        ``quarantined``.
 
     Raises
     ------
@@ -80,6 +82,13 @@ def _row(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     record = alloy(name)[1]
     if record.passive and rated:
         warnings.append(f"{name} is passive in many media: where it is, a uniform rate is not defensible")
+    known = [one["ecorr_v"] for one in results if one["ecorr_v"] is not None]
+    apart = max(known) - min(known) if known else 0.0
+    if apart > _ONE_METAL_V:
+        warnings.append(
+            f"the files of {name} differ by {apart:.2f} V in Ecorr: is one of another alloy, medium or reference"
+            " electrode? Nothing is said of contact"
+        )
     return {
         "material": name,
         "files": [one["file"] for one in results],
@@ -88,6 +97,7 @@ def _row(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "corrosion_rate_mm_y": median(one["corrosion_rate_mm_y"] for one in rated) if rated else None,
         "ci95": {"corrosion_rate_mm_y": [min(low for low, _ in ends), max(high for _, high in ends)]} if ends else {},
         "ecorr_v": _median(results, "ecorr_v"),
+        "ecorr_spread_v": apart,
         "rp_ohm_cm2": _median(results, "rp_ohm_cm2"),
         "warnings": warnings,
     }
@@ -115,6 +125,8 @@ def _ranks(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _couple(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return which material would dissolve where the materials touch in the same medium."""
+    if any(row["ecorr_spread_v"] > _ONE_METAL_V for row in rows):
+        return []
     known = sorted((row["ecorr_v"], row["material"]) for row in rows if row["ecorr_v"] is not None)
     if len(known) < 2 or known[-1][0] - known[0][0] < _COUPLE_V:
         return []
