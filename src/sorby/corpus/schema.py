@@ -27,6 +27,7 @@ COLUMNS: dict[str, str] = {
     "split": "train, val or test",
     "fold": "test fold, from 0; -1 where the row takes no part",
     "mask": "where the mask of the image lies, as for path",
+    "boxes": "labelled boxes on the image as JSON; [] where there is nothing, empty where nobody has looked",
     "exclusion": "why the row takes no part; empty where it does",
 }
 """Known columns and what they hold; every other column of a table is kept as it is."""
@@ -46,6 +47,7 @@ TEXT = (
     "rater",
     "date",
     "mask",
+    "boxes",
     "split",
     "exclusion",
 )

@@ -108,8 +108,11 @@ class Corpus:
         return changed
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 over sorted content hashes and labels: the identity of the training data."""
-        pairs = zip(self.table["sha256"].astype(str), self.table["label"].astype(str), strict=True)
+        """Return the SHA-256 over sorted content hashes, labels and boxes: the identity of the training data."""
+        told = self.table["label"].astype(str)
+        if "boxes" in self.table:
+            told = told + " " + self.table["boxes"].astype(str)
+        pairs = zip(self.table["sha256"].astype(str), told, strict=True)
         return hashlib.sha256("\n".join(f"{sha} {label}" for sha, label in sorted(pairs)).encode()).hexdigest()
 
     # -- parts --------------------------------------------------------------------------------------------
@@ -120,8 +123,18 @@ class Corpus:
 
     def usable(self) -> Corpus:
         """Return the rows that have a label and no reason of exclusion."""
-        excluded = self.table["exclusion"].fillna("").astype(str) != ""
-        return self.take(np.flatnonzero(~excluded.to_numpy() & self.table["label"].notna().to_numpy()))
+        return self.take(np.flatnonzero(self._free & self.table["label"].notna().to_numpy()))
+
+    def annotated(self) -> Corpus:
+        """Return the rows whose boxes are known, those with nothing on them too, and that are not excluded."""
+        known = self.table["boxes"].notna().to_numpy() if "boxes" in self.table else np.zeros(len(self), bool)
+        return self.take(np.flatnonzero(self._free & known))
+
+    @property
+    def _free(self) -> npt.NDArray[np.bool_]:
+        """Rows without a reason of exclusion."""
+        free: npt.NDArray[np.bool_] = (self.table["exclusion"].fillna("").astype(str) == "").to_numpy()
+        return free
 
     def excluded(self) -> dict[str, int]:
         """Return how many rows take no part, by the kind of reason (what stands before a colon or ' of ')."""

@@ -50,6 +50,8 @@ class Header:
         ``uint8``, ``uint16`` or ``float32``.
     page, n_pages : int
         The page described, counted from 0, and how many there are.
+    orientation : int
+        EXIF orientation, 1 to 8: how the stored pixels were turned to be upright; 1 where they were not.
     """
 
     format: Format
@@ -59,6 +61,12 @@ class Header:
     dtype: str
     page: int = 0
     n_pages: int = 1
+    orientation: int = 1
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the pixels as stored, before they are turned upright."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
     @property
     def mode(self) -> str:

@@ -56,7 +56,9 @@ class JpegImage:
         height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
         if swaps_axes(self._orientation):
             width, height = height, width
-        self.header = Header("jpeg", width, height, 1 if self._components == 1 else 3, "uint8")
+        self.header = Header(
+            "jpeg", width, height, 1 if self._components == 1 else 3, "uint8", orientation=self._orientation
+        )
         self.found = Found()
 
     def decode(self) -> tuple[Pixels, list[str]]:

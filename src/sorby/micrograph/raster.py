@@ -78,7 +78,9 @@ class RasterImage:
             grey, sixteen = colour_type in _PNG_GREY, depth == 16
         if self._image.mode == "P":
             grey = _palette_is_grey(self._image)
-        return Header(self._kind, width, height, 1 if grey else 3, "uint16" if sixteen else "uint8")
+        return Header(
+            self._kind, width, height, 1 if grey else 3, "uint16" if sixteen else "uint8", orientation=self._orientation
+        )
 
     def _decode_as_stored(self) -> Pixels:
         if self._kind == "bmp":

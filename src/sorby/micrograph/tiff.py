@@ -79,7 +79,7 @@ class TiffImage:
             width, height = height, width
         channels = self._channels()
         dtype = "uint8" if page.photometric == _PALETTE else str(_target_type(page.dtype))
-        return Header("tiff", width, height, channels, dtype, index, n_pages)
+        return Header("tiff", width, height, channels, dtype, index, n_pages, self._orientation)
 
     def _channels(self) -> int:
         photometric, samples = self._page.photometric, self._page.samplesperpixel
