@@ -14,7 +14,11 @@ import numpy as np
 import pandas as pd
 
 from sorby.corpus.ancestry import list_synthetic, settle_ancestry
+from sorby.corpus.boxes import COLUMN as BOXES
+from sorby.corpus.boxes import box_classes
 from sorby.corpus.folders import Listed, list_folder
+from sorby.corpus.interchange import BoxOptions, list_annotated, recognise, settle_boxes
+from sorby.corpus.interchange.sources import ANNOTATION
 from sorby.corpus.near_duplicates import phash, to_hex
 from sorby.corpus.schema import MEASURED, TEXT
 from sorby.corpus.table import Corpus, relative_to
@@ -40,6 +44,9 @@ class Built:
         Paths with equal content and equal labels; all but the first are excluded.
     conflicts : list of list of str
         Paths with equal content and different labels; all are excluded.
+    annotations : dict, optional
+        What the boxes were and what was wrong with them, see `sorby.corpus.interchange.settle_boxes`; None where
+        there are none.
     """
 
     corpus: Corpus
@@ -47,6 +54,7 @@ class Built:
     warnings: list[str] = field(default_factory=list)
     duplicates: list[list[str]] = field(default_factory=list)
     conflicts: list[list[str]] = field(default_factory=list)
+    annotations: dict[str, Any] | None = None
 
     @property
     def matched(self) -> int:
@@ -77,6 +85,7 @@ def build(
     group: str | None = None,
     image: str | None = None,
     synthetic: Sequence[Path | str] = (),
+    boxes: BoxOptions | None = None,
     min_classes: int = 2,
 ) -> Built:
     """Build a corpus.
@@ -84,15 +93,19 @@ def build(
     Parameters
     ----------
     sources : sequence of path
-        Folders (one folder a class, see `sorby.corpus.folders.list_folder`), or tables (.csv, .tsv, .parquet)
-        whose image paths are relative to the table.
+        Folders (one folder a class, see `sorby.corpus.folders.list_folder`), tables (.csv, .tsv, .parquet)
+        whose image paths are relative to the table, or images with boxes: COCO files, folders of VOC or YOLO files,
+        which are recognised by what they hold.
     label, group, image : str, optional
         Columns of a table that hold class, specimen and image path. Where not given, the usual names are looked
         for (``label``, ``specimen``, ``path`` ...).
     synthetic : sequence of path
         Folders of generated images, see `sorby.corpus.ancestry`; they join the originals that they descend from.
+    boxes : BoxOptions, optional
+        How boxes are read.
     min_classes : int
-        Fewer classes are refused; 1 for data that are only inspected or evaluated.
+        Fewer classes are refused; 1 for data that are only inspected or evaluated. With boxes, up to 1 asks for
+        classes of boxes, for images without boxes are data too; 2 asks for classes of images.
 
     Returns
     -------
@@ -106,7 +119,16 @@ def build(
     if not sources:
         raise InputError("nothing to build from", "give a folder with one folder a class, or a table")
     paths = [Path(source) for source in sources]
-    listed = [_list(path, label, group, image, several=len(paths) > 1) for path in paths]
+    options = boxes if boxes is not None else BoxOptions()
+    listed, readings = [], []
+    for path in paths:
+        kind = recognise(path, options)
+        if kind is None:
+            listed.append(_list(path, label, group, image, several=len(paths) > 1))
+            continue
+        entry, reading = list_annotated(path, kind, options)
+        listed.append(entry)
+        readings.append(reading)
     listed += [Listed(*list_synthetic(folder)) for folder in synthetic]
     root = common_folder([*paths, *map(Path, synthetic)])
     rows = pd.concat([entry.rows for entry in listed], ignore_index=True)
@@ -116,12 +138,17 @@ def build(
             f"{sources[0]}: none of {len(rows)} images could be read ({quarantined[0].reason})", "check the files"
         )
     said = [*(line for entry in listed for line in entry.warnings), *warnings]
+    quarantined = [*(entry for reading in readings for entry in reading.quarantined), *quarantined]
+    annotations = None
+    if ANNOTATION in table or BOXES in table:
+        annotations = settle_boxes(table, readings, options, quarantined)
+        said += annotations["lines"]
     if synthetic:
         table, ties = settle_ancestry(table, root)
         said += ties
     named = ", ".join(path.name for path in [*paths, *map(Path, synthetic)])
     corpus = Corpus(table, root, (f"built from {named}",))
-    found = Built(corpus, quarantined, said)
+    found = Built(corpus, quarantined, said, annotations=annotations)
     settle(found, min_classes)
     return found
 
@@ -280,9 +307,9 @@ def _exclude(found: Built) -> None:
     """Mark unlabelled rows, repeated content and conflicting labels; fill the lists of *found*."""
     table = found.corpus.table
     exclusion = table["exclusion"].to_numpy(dtype=object).copy()
-    labels = table["label"].to_numpy(dtype=object)
+    labels = _claims(table)
     paths = table["path"].to_numpy(dtype=object)
-    unlabelled = table["label"].isna().to_numpy()
+    unlabelled = pd.isna(labels)
     free = [not reason and not missing for reason, missing in zip(exclusion, unlabelled, strict=True)]
     for unnamed in unlabelled.nonzero()[0]:
         exclusion[unnamed] = exclusion[unnamed] or "no label"
@@ -294,8 +321,9 @@ def _exclude(found: Built) -> None:
         claims = sorted({str(labels[row]) for row in rows})
         if len(claims) > 1:
             found.conflicts.append(members_paths)
+            named = " and ".join(claims) if BOXES not in table else "with different boxes"
             for row in rows:
-                exclusion[row] = f"label conflict: the same content is labelled {' and '.join(claims)}"
+                exclusion[row] = f"label conflict: the same content is labelled {named}"
         else:
             found.duplicates.append(members_paths)
             for row in rows[1:]:
@@ -312,13 +340,28 @@ def _exclude(found: Built) -> None:
     if found.conflicts:
         count = sum(len(group) for group in found.conflicts)
         found.warnings.append(
-            f"{count} images have equal content and different labels and take no part,"
+            f"{count} images have equal content and different {'boxes' if BOXES in table else 'labels'} and take no part,"
             f" e.g. {' and '.join(found.conflicts[0][:2])}"
         )
 
 
+def _claims(table: pd.DataFrame) -> Any:
+    """Return what every row says of its image: its boxes where it has any, else its label; None for neither."""
+    labels = table["label"].astype(object).where(table["label"].notna(), None)
+    if BOXES in table:
+        labels = table[BOXES].astype(object).where(table[BOXES].notna(), labels)
+    return labels.to_numpy(dtype=object)
+
+
 def _check_classes(found: Built, min_classes: int) -> None:
     """Refuse too few classes, and name the classes that no split can divide."""
+    if found.annotations is not None and min_classes < 2:
+        classes = box_classes(found.corpus)
+        if len(classes) < min_classes:
+            raise InputError("there is no labelled box", "annotate some images")
+        lone = [name for name in classes if found.annotations["images_per_class"][name] == 1]
+        found.warnings.extend(_on_one_image(lone))
+        return
     usable = found.corpus.usable()
     classes = usable.classes
     if len(classes) < min_classes:
@@ -326,11 +369,7 @@ def _check_classes(found: Built, min_classes: int) -> None:
         raise InputError(f"{named}: nothing to tell apart", "one folder a class, or --label COLUMN")
     counts = Counter(usable.labels)
     lone = [name for name in classes if counts[name] == 1]
-    if lone:
-        found.warnings.append(
-            f"{'classes' if len(lone) > 1 else 'class'} with a single image, which cannot be both learnt and tested: "
-            + ", ".join(lone)
-        )
+    found.warnings.extend(_on_one_image(lone))
     groups = usable.groups
     if groups is not None:
         found.warnings.extend(_in_several_classes(usable))
@@ -341,6 +380,13 @@ def _check_classes(found: Built, min_classes: int) -> None:
                 "all images are of one specimen, so a split by specimen cannot divide them, in "
                 f"{'classes' if len(one) > 1 else 'class'} {', '.join(one)}"
             )
+
+
+def _on_one_image(lone: list[str]) -> list[str]:
+    if not lone:
+        return []
+    what = "classes" if len(lone) > 1 else "class"
+    return [f"{what} with a single image, which cannot be both learnt and tested: {', '.join(lone)}"]
 
 
 def _in_several_classes(usable: Corpus) -> list[str]:

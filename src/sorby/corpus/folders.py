@@ -68,7 +68,7 @@ def list_folder(folder: Path, *, several: bool = False) -> Listed:
         No images, or nothing that tells their class.
     """
     folder = folder.resolve()
-    images, masks = _without_masks(find_images(folder), folder)
+    images, masks = without_masks(find_images(folder), folder)
     if not images:
         raise InputError(f"{folder}: holds no images", "give a folder with one folder of images a class")
     warnings = _left_out(folder)
@@ -109,10 +109,22 @@ def _labels_of_flat(folder: Path, images: list[Path], several: bool) -> tuple[li
     )
 
 
-def _without_masks(found: list[Path], folder: Path) -> tuple[list[Path], dict[Path, Path]]:
+def without_masks(found: list[Path], folder: Path) -> tuple[list[Path], dict[Path, Path]]:
     """Tell masks from images.
 
     A mask lies in a folder named so, or is the PNG beside a single file of the same stem and another format.
+
+    Parameters
+    ----------
+    found : list of Path
+        Image files below *folder*.
+    folder : Path
+
+    Returns
+    -------
+    images : list of Path
+    masks : dict of Path to Path
+        Image to its mask, where it has one.
     """
     apart = [file for file in found if MASKS & {part.lower() for part in file.relative_to(folder).parts[:-1]}]
     aside = set(apart)

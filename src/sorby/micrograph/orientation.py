@@ -6,6 +6,7 @@ import struct
 from contextlib import suppress
 
 import numpy as np
+import numpy.typing as npt
 
 from sorby.micrograph.image import Pixels
 
@@ -58,3 +59,32 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def upright_boxes(
+    boxes: npt.NDArray[np.float64], orientation: int, width: float, height: float
+) -> npt.NDArray[np.float64]:
+    """Turn boxes drawn on the stored pixels along with them.
+
+    Parameters
+    ----------
+    boxes : ndarray, (n, 4)
+        Left, top, width and height in stored pixels.
+    orientation : int
+        1 to 8, as for :func:`upright`.
+    width, height : float
+        Size of the image as stored.
+
+    Returns
+    -------
+    ndarray, (n, 4)
+        The same in pixels of the upright image.
+    """
+    x, y, w, h = boxes.T
+    if swaps_axes(orientation):
+        x, y, w, h, width, height = y, x, h, w, height, width
+    if orientation in (3, 4, 7, 8):
+        y = height - y - h
+    if orientation in (2, 3, 6, 7):
+        x = width - x - w
+    return np.stack([x, y, w, h], axis=1)

@@ -1,0 +1,156 @@
+"""Boxes around what masks mark: one box for every piece that hangs together.
+
+Pieces are 8-connected, as in the region overlap of anomaly detection; pieces that lie close may be joined, because a
+scratch that is broken by grain is one scratch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from sorby.corpus.folders import without_masks
+from sorby.corpus.interchange.annotations import Annotated, Reading, Rectangles, no_rectangles
+from sorby.errors import ImageError, InputError, Quarantined
+from sorby.micrograph import find_images, identify, read
+
+_EIGHT = np.ones((3, 3), bool)
+
+
+def boxes_of_mask(mask: npt.NDArray[Any], *, min_area_px: int = 1, merge_px: float = 0) -> Rectangles:
+    """Return the boxes around the pieces of a mask.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+    min_area_px : int
+        Pieces of fewer pixels are passed over, before pieces are joined.
+    merge_px : float
+        Pieces at most this many pixels of background apart are one.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 4)
+        Left, top, width, height, from top to bottom.
+    """
+    marked = np.asarray(mask, bool)
+    pieces, count = ndimage.label(marked, _EIGHT)
+    if min_area_px > 1 and count:
+        areas = np.bincount(pieces.ravel())
+        marked = marked & (areas >= min_area_px)[pieces]
+        pieces, count = ndimage.label(marked, _EIGHT)
+    if merge_px > 0 and count > 1:
+        # Two pixels with g pixels between them lie g + 1 apart, and grown discs of half of that touch.
+        grown = ndimage.distance_transform_edt(~marked) <= (merge_px + 1) / 2
+        pieces = np.where(marked, ndimage.label(grown, _EIGHT)[0], 0)
+    places = [found for found in ndimage.find_objects(pieces) if found is not None]
+    return np.array(
+        [(x.start, y.start, x.stop - x.start, y.stop - y.start) for y, x in places], np.float64
+    ).reshape(-1, 4)  # fmt: skip
+
+
+def read_masks(
+    folder: Path,
+    masks: Path | None = None,
+    *,
+    values: Mapping[int, str] | None = None,
+    label: str = "defect",
+    min_area_px: int = 1,
+    merge_px: float = 0,
+    unlisted: Literal["negative", "unannotated"] = "unannotated",
+) -> Reading:
+    """Make boxes from the masks of the images of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Images, in whichever sub-folders.
+    masks : Path, optional
+        Folder of masks; a mask has the stem of its image, or that with ``_mask``. By default what lies below
+        *folder* in ``masks``, ``mask`` or ``ground_truth``, or as PNG beside an image of another format.
+    values : mapping of int to str, optional
+        Class of each mask value; other values are background. By default all above zero is of the class *label*.
+    label : str
+    min_area_px, merge_px
+        See :func:`boxes_of_mask`.
+    unlisted : {"negative", "unannotated"}
+        What an image without mask is; one whose mask is empty is a negative.
+
+    Returns
+    -------
+    Reading
+        Masks that cannot be read, or are of another size than their image, are quarantined.
+
+    Raises
+    ------
+    InputError
+        No images, or no mask belongs to one.
+    """
+    folder = folder.resolve()
+    images, beside = without_masks(find_images(folder), folder)
+    if masks is not None:
+        apart = masks.resolve()
+        images = [image for image in images if not image.is_relative_to(apart) or apart == folder]
+        beside = _by_stem(images, [file for file in find_images(apart) if file not in set(images)])
+    if not images or not beside:
+        raise InputError(f"{masks or folder}: no mask belongs to an image of {folder}", "stems are alike; --masks DIR")
+    reading = Reading("masks", classes=list((values or {0: label}).values()))
+    reading.warnings.append(f"boxes around 8-connected pieces of masks of at least {min_area_px} pixels" + (
+        f", joined where at most {merge_px:g} pixels apart" if merge_px else ""))  # fmt: skip
+
+    def look(image: Path) -> Annotated | Quarantined | None:
+        if image not in beside:
+            return None
+        try:
+            return _annotated(image, beside[image], values, label, min_area_px, merge_px)
+        except ImageError as error:
+            return Quarantined.from_error(beside[image], error)
+
+    bare = no_rectangles() if unlisted == "negative" else None
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        for image, seen in zip(images, pool.map(look, images), strict=True):
+            if isinstance(seen, Quarantined):
+                reading.quarantined.append(seen)
+                reading.images.append(Annotated(image, None, unusable="its mask cannot be read"))
+            elif seen is None:
+                reading.findings.add("image without annotation", image.name)
+                reading.images.append(Annotated(image, bare))
+            else:
+                reading.images.append(seen)
+    return reading
+
+
+def _by_stem(images: list[Path], masks: list[Path]) -> dict[Path, Path]:
+    """Return the mask of each image whose stem is that of one mask only."""
+    stems: dict[str, list[Path]] = {}
+    for mask in masks:
+        stems.setdefault(mask.stem.removesuffix("_mask"), []).append(mask)
+    return {image: found[0] for image in images if len(found := stems.get(image.stem, [])) == 1}
+
+
+def _annotated(
+    image: Path, mask: Path, values: Mapping[int, str] | None, label: str, min_area_px: int, merge_px: float
+) -> Annotated:
+    pixels = read(mask).pixels
+    flat = pixels if pixels.ndim == 2 else pixels.max(axis=2)
+    found, labels = [], []
+    for name, marked in (
+        [(label, flat > 0)] if not values else [(name, flat == value) for value, name in values.items()]
+    ):
+        boxes = boxes_of_mask(marked, min_area_px=min_area_px, merge_px=merge_px)
+        found.append(boxes)
+        labels += [name] * len(boxes)
+    height, width = flat.shape
+    header = identify(image)
+    if (width, height) not in ((header.width, header.height), header.stored_size):
+        raise ImageError(f"{mask}: {width} x {height} pixels, its image {header.width} x {header.height}")
+    return Annotated(
+        image, np.concatenate(found), np.array(labels, object), np.zeros(len(labels), bool), (width, height)
+    )
