@@ -109,11 +109,12 @@ def finished(kind: str, window: Window, delta: npt.NDArray[Any], mask: Bool, wid
     widened : int
         Pixels by which a hand draws around it.
     """
+    body = mask
     if widened > 0 and mask.any():
         mask = grey_dilation(mask.astype(np.uint8), size=(2 * widened + 1, 2 * widened + 1)) > 0
     if int(mask.sum()) < 4:
         return None
-    return Mark(kind, window.top, window.left, delta.astype(np.float32), mask)
+    return Mark(kind, window.top, window.left, delta.astype(np.float32), mask, body)
 
 
 def stroked(window: Window, lines: list[tuple[Float64, Float64, Float64]]) -> Float32:

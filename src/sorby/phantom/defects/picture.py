@@ -46,6 +46,8 @@ class Mark:
         Grey levels added to the surface.
     mask : ndarray of bool, shape (h, w)
         What an annotator would mark; of a group the union of its parts.
+    body : ndarray of bool, shape (h, w)
+        The defect itself, which a hand may have drawn around.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Mark:
     left: int
     delta: Float32
     mask: Bool
+    body: Bool
 
     @property
     def box(self) -> tuple[int, int, int, int]:

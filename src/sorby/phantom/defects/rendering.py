@@ -71,6 +71,8 @@ _WHITE = 238.0
 MOST_MARKS = 8
 #: How often a place and a look is sought for a mark.
 _ATTEMPTS = 3
+#: Least side of a box in pixels.
+_LEAST_BOX = 3
 #: Least side of a picture in pixels.
 LEAST_SIDE = 48
 
@@ -197,7 +199,10 @@ def _laid(field: Float32, marks: list[Mark]) -> Float32:
 def visible(mark: Mark, ground: Ground) -> bool:
     """Return whether a mark can be seen when the film has clipped: what cannot be seen is not drawn at all."""
     below = ground.field[mark.place()]
-    change = np.abs(np.clip(below + mark.delta, 0, 255) - np.clip(below, 0, 255))[mark.mask]
+    change = np.abs(np.clip(below + mark.delta, 0, 255) - np.clip(below, 0, 255))[mark.body]
+    left, top, right, bottom = mark.box
+    if min(right - left, bottom - top) < _LEAST_BOX:
+        return False  # only its tip reaches into the picture
     return bool(change.mean() >= max(4.5, 0.55 * ground.grain) and (change > 2).mean() > 0.5)
 
 

@@ -35,9 +35,10 @@ def _veined(window: Window, cover: Float32, amount: float, rng: np.random.Genera
     return np.asarray(cover * np.float32(amount) * uneven, dtype=np.float32)
 
 
-def _hand(rng: np.random.Generator) -> int:
-    """Return by how many pixels a thin line is drawn around."""
-    return int(rng.choice([0, 1, 2, 3], p=[0.35, 0.3, 0.2, 0.15]))
+def _hand(rng: np.random.Generator, width: float = 1.0) -> int:
+    """Return by how many pixels a line is drawn around; nobody draws closer than one round a thin line."""
+    hand = int(rng.choice([0, 1, 2, 3, 5], p=[0.25, 0.25, 0.2, 0.2, 0.1]))
+    return max(hand, int(width < 3))
 
 
 def draw_scratch(ground: Ground, rng: np.random.Generator) -> Mark | None:
@@ -47,7 +48,7 @@ def draw_scratch(ground: Ground, rng: np.random.Generator) -> Mark | None:
     angle = ground.along_deg + float(
         rng.choice([rng.normal(0, 3), 90 + rng.normal(0, 4), rng.uniform(0, 180)], p=[0.55, 0.15, 0.3])
     )
-    length = float(rng.choice([between(rng, 14, 1.1 * edge), 3 * edge], p=[0.75, 0.25]))
+    length = float(rng.choice([between(rng, 14, 1.1 * edge), 3 * edge], p=[0.68, 0.32]))
     width = between(rng, 0.8, 5.5) if rng.random() < 0.85 else between(rng, 5.5, 0.13 * edge)
     x, y = rng.uniform(0.04, 0.96) * shape[1], rng.uniform(0.04, 0.96) * shape[0]
     through = length > 2 * edge
@@ -79,7 +80,7 @@ def draw_scratch(ground: Ground, rng: np.random.Generator) -> Mark | None:
         # A ridge thrown up beside the furrow is of the other tone.
         shift = int(np.clip(np.rint(width), 1, 4))
         delta -= np.float32(0.5 * amount) * np.roll(cover, (shift * (abs(normal[1]) > 0.5), shift), (0, 1))
-    return finished("scratch", window, delta, cover > SEEN, _hand(rng))
+    return finished("scratch", window, delta, cover > SEEN, _hand(rng, width))
 
 
 def draw_crack(ground: Ground, rng: np.random.Generator) -> Mark | None:

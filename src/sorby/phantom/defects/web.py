@@ -75,5 +75,6 @@ def draw_web_mark(kind: str, ground: Ground, rng: np.random.Generator) -> Mark |
         rows, columns = slice(patch.top, patch.bottom), slice(patch.left, patch.left + patch.light.shape[1])
         delta = delta - patch.cover * ground.field[rows, columns]
     # An annotator's contour round a scratch is wide; half of the pictures are marked closely instead.
-    mask = patch.mask if rng.random() < 0.5 or int(patch.body.sum()) < 4 else patch.body
-    return Mark(kind, patch.top, patch.left, delta.astype(np.float32), mask)
+    body = patch.body if int(patch.body.sum()) >= 4 else patch.mask
+    mask = patch.mask if rng.random() < 0.5 else body
+    return Mark(kind, patch.top, patch.left, delta.astype(np.float32), mask, body)

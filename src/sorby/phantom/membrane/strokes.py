@@ -133,6 +133,9 @@ def draw_scratch(plan: DefectPlan, pixel_size_um: float) -> Patch:
     x, y = x + plan.column, y + plan.row
     slow, quick = wandering(len(x), 90 / _STEP, rng), wandering(len(x), 7 / _STEP, rng)
     pressure = np.clip(0.78 + 0.3 * slow, 0.0, 1.0) * _tapered(len(x), 0.12)
+    if not pressure.any():
+        # A stroke shorter than its lifts can be lifted from end to end; then its lifts are left out.
+        pressure = _tapered(len(x), 0.12)
     pressure /= pressure.max()  # its brightest place has the planned contrast, however short it is
     canvas = Canvas(x, y, margin=int(2 * width) + 8)
     sigma = np.maximum(0.36 * width * (0.75 + 0.25 * pressure), 0.55)
