@@ -330,14 +330,23 @@ def test_a_resample_by_weights_equals_the_evaluator_on_copies_of_the_images():
         np.testing.assert_allclose(of_draw, coco_table(again, {}, 100).ap[..., 0], atol=1e-9)
 
 
+def test_thousands_of_images_weigh_the_same_in_a_sparse_table(monkeypatch):
+    truth, found = crowd(np.random.default_rng(12), 15)
+    ranked = rankings(boxes := scene(truth, found, 3), coco_matching(boxes))
+    weights = np.random.default_rng(1).integers(0, 3, (4, 15)).astype(float)
+    dense = [average_precisions(each, "coco", weights) for each in ranked]
+    monkeypatch.setattr("sorby.evidence.detection_precision._DENSE_CELLS", 0)
+    np.testing.assert_allclose([average_precisions(each, "coco", weights) for each in ranked], dense, rtol=1e-12)
+
+
 def test_specimens_are_drawn_whole():
     # Two specimens that differ, five identical images each: drawn by image the mean varies in many steps, by specimen
     # it is that of either or of both.
     truth = [true((0, 0, 20, 20))] * 10
     found = [seen((0, 0, 20, 20, 0.9))] * 5 + [seen()] * 5
     ranked = rankings(boxes := scene(truth, found, 1), coco_matching(boxes))
-    whole = precision_samples(ranked, Draws(np.repeat(["a", "b"], 5), 200)).mean()[1]
-    single = precision_samples(ranked, Draws(None, 200)).mean()[1]
+    whole = precision_samples(ranked, Draws(np.repeat(["a", "b"], 5), 200))[0].mean()[1]
+    single = precision_samples(ranked, Draws(None, 200))[0].mean()[1]
     assert {round(value, 6) for value in whole} == {0.0, round(51 / 101, 6), 1.0}
     assert len(np.unique(single)) > 5
 
@@ -351,7 +360,7 @@ def test_intervals_hold_the_true_recall_about_as_often_as_they_say():
     for k in range(200):
         found = [hit if lucky else none for lucky in rng.random(60) < 0.7]
         ranked = rankings(boxes := scene([box] * 60, found, 1), coco_matching(boxes, [0.5]))
-        drawn = precision_samples(ranked, Draws(None, 300, seed=k), "voc").mean()[1]
+        drawn = precision_samples(ranked, Draws(None, 300, seed=k), ["voc"])[0].mean()[1]
         low, high = np.percentile(drawn, [2.5, 97.5])
         held += low <= 0.7 <= high
     assert 0.90 <= held / 200 <= 0.99
@@ -384,13 +393,15 @@ def test_two_hundred_thousand_boxes_on_one_image_stay_within_memory():
     labels = np.zeros(200_000, int)
     truth, found = [TrueBoxes(boxes, labels)], [FoundBoxes(boxes, labels, rng.random(200_000).astype(np.float32))]
     tracemalloc.start()
-    scores = detection_scores(truth, found, ["pore"], resamples=0)
+    matching = coco_matching(joined := scene(truth, found, 1))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert scores.n_cut == 200_000 - 100
-    assert scores.figures["ar"].value == pytest.approx(100 / 200_000)
-    # Comparing all pairs at once would take 100 x 200,000 x 4 x 8 bytes and more, beside the boxes' own 20 MB.
+    assert joined.cut == 200_000 - 100
+    assert matching.hit.sum() == 100 * 10
+    # The pairs compared at once are 4 million, 8 bytes each, in a handful of arrays; all at once they were 20 million.
     assert peak < 600e6
+    scores = detection_scores(truth, found, ["pore"], resamples=0)
+    assert scores.figures["ar"].value == pytest.approx(100 / 200_000)
 
 
 def test_what_cannot_be_scored_is_said():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorby.evidence._types import FloatArray
-from sorby.evidence.detection_precision import Ranking, average_precisions
+from sorby.evidence.detection_precision import Form, Ranking, precisions_by_form
 from sorby.evidence.intervals import Estimate, bootstrap_estimate, resample_counts, specimen_index
 
 
@@ -76,7 +76,9 @@ class PrecisionSamples:
         return float(means[0]), means[1:]
 
 
-def precision_samples(ranked: Sequence[Ranking], draws: Draws, form: Any = "coco") -> PrecisionSamples:
+def precision_samples(
+    ranked: Sequence[Ranking], draws: Draws, forms: Sequence[Form] = ("coco",)
+) -> list[PrecisionSamples]:
     """Return average precisions as measured and in each resample.
 
     Parameters
@@ -84,22 +86,27 @@ def precision_samples(ranked: Sequence[Ranking], draws: Draws, form: Any = "coco
     ranked : sequence of Ranking
         One a class.
     draws : Draws
-    form : {"coco", "voc07", "voc"}
+    forms : sequence of {"coco", "voc07", "voc"}
+
+    Returns
+    -------
+    list of PrecisionSamples
+        One a form.
 
     References
     ----------
     A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application" (1997), section 3.8.
     """
-    measured = np.concatenate([average_precisions(each, form) for each in ranked])
+    measured = np.concatenate([precisions_by_form(each, forms) for each in ranked], axis=1)
     n_images = ranked[0].positives.size
     index, n_groups = specimen_index(draws.groups, n_images)
     if not draws.resamples or n_groups < 2:
-        return PrecisionSamples(measured, np.full((draws.resamples, *measured.shape), np.nan))
+        return [PrecisionSamples(each, np.full((draws.resamples, *each.shape), np.nan)) for each in measured]
     blocks = []
     for counts in resample_counts(n_groups, draws.resamples, draws.seed):
         weights = counts[:, index]
-        blocks.append(np.stack([average_precisions(each, form, weights) for each in ranked], axis=1))
-    return PrecisionSamples(measured, np.concatenate(blocks))
+        blocks.append(np.stack([precisions_by_form(each, forms, weights) for each in ranked], axis=2))
+    return [PrecisionSamples(*both) for both in zip(measured, np.concatenate(blocks, axis=1), strict=True)]
 
 
 def box_estimate(

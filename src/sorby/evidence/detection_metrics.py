@@ -29,7 +29,7 @@ from sorby.evidence.detection_intervals import (
 )
 from sorby.evidence.detection_matching import MAX_DETECTIONS, Scene, box_areas, coco_matching, scene, voc_matching
 from sorby.evidence.detection_operating import Froc, OperatingPoint, froc, operating_point, score_of_best_f1
-from sorby.evidence.detection_precision import Curve, curve, rankings
+from sorby.evidence.detection_precision import Curve, Form, curve, rankings
 
 #: Sides of 32 and 96 px, squared: COCO's borders between small, medium and large.
 COCO_AREAS = (32.0**2, 96.0**2)
@@ -195,11 +195,10 @@ def detection_scores(
     names, draws = tuple(classes), Draws(groups, resamples, seed)
     sizes = _sizes(size_limits)
     boxes = scene(truth, found, len(names), max_detections=max_detections)
-    as_one = scene(truth, found, len(names), max_detections=max_detections, merged=True)
-    table, together = coco_table(boxes, sizes, max_detections), coco_table(as_one, {}, max_detections)
-    matching = coco_matching(boxes)
+    table, matching = coco_table(boxes, sizes, max_detections), coco_matching(boxes)
     ranked = rankings(boxes, matching)
-    samples = precision_samples(ranked, draws)
+    (samples,) = precision_samples(ranked, draws)
+    figures = _estimates(table, samples, slice(None), draws, *_behind(boxes))
     pooled = curve(ranked)
     best_score = score_of_best_f1(pooled)
     best = None
@@ -210,7 +209,7 @@ def detection_scores(
     per_class = {
         name: _estimates(_column(table, k), samples, k, draws, *_behind(boxes, k)) for k, name in enumerate(names)
     }
-    merged_samples = precision_samples(rankings(as_one, coco_matching(as_one)), draws)
+    as_one = scene(truth, found, len(names), max_detections=max_detections, merged=True) if len(names) > 1 else None
     return DetectionScores(
         classes=names,
         n_images=boxes.n_images,
@@ -220,11 +219,11 @@ def detection_scores(
         n_found=boxes.score.size,
         n_cut=boxes.cut,
         max_detections=max_detections,
-        figures=_estimates(table, samples, slice(None), draws, *_behind(boxes)),
+        figures=figures,
         per_class=per_class,
         per_size=_by_size(boxes, table, sizes, draws),
         size_limits=sizes,
-        merged=_estimates(together, merged_samples, slice(None), draws, *_behind(boxes)),
+        merged=figures if as_one is None else _merged(as_one, max_detections, draws),
         voc=voc,
         voc_per_class=voc_per_class,
         operating=asked,
@@ -264,6 +263,12 @@ def _estimates(
     return {**found, "ar": recall}
 
 
+def _merged(boxes: Scene, max_detections: int, draws: Draws) -> dict[str, BoxEstimate]:
+    table = coco_table(boxes, {}, max_detections)
+    (samples,) = precision_samples(rankings(boxes, coco_matching(boxes)), draws)
+    return _estimates(table, samples, slice(None), draws, *_behind(boxes))
+
+
 def _by_size(
     boxes: Scene, table: CocoTable, sizes: Mapping[str, tuple[float, float]], draws: Draws
 ) -> dict[str, dict[str, BoxEstimate]]:
@@ -271,7 +276,7 @@ def _by_size(
     for k, (name, limits) in enumerate(sizes.items(), 1):
         n_boxes = int(boxes.counted((areas >= limits[0]) & (areas <= limits[1])).sum())
         wanted = draws if n_boxes else Draws(draws.groups, 0, draws.seed)
-        samples = precision_samples(rankings(boxes, coco_matching(boxes, areas=limits), limits), wanted)
+        (samples,) = precision_samples(rankings(boxes, coco_matching(boxes, areas=limits), limits), wanted)
         found[name] = _estimates(table, samples, slice(None), wanted, boxes.n_images, n_boxes, k)
     return found
 
@@ -283,8 +288,8 @@ def _voc(
     ranked = rankings(boxes, voc_matching(boxes))
     figures: dict[str, BoxEstimate] = {}
     per_class: dict[str, dict[str, float]] = {name: {} for name in names}
-    for form in ("voc07", "voc"):
-        samples = precision_samples(ranked, draws, form)
+    forms: tuple[Form, ...] = ("voc07", "voc")
+    for form, samples in zip(forms, precision_samples(ranked, draws, forms), strict=True):
         for name, level in (("ap50", 0), ("ap", slice(None))):
             value, drawn = samples.mean(slice(None), level)
             figures[f"{form}_{name}"] = box_estimate(value, drawn, draws, *_behind(boxes))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
 
 from sorby.evidence._types import FloatArray, IntArray
 from sorby.evidence.detection_matching import Matching, Scene
@@ -19,7 +20,7 @@ Form = Literal["coco", "voc07", "voc"]
 """How the curve is integrated: at 101 recalls, at 11 (VOC 2007), or under every corner (VOC 2010)."""
 
 _POINTS = {"coco": np.linspace(0.0, 1.0, 101), "voc07": np.arange(11) / 10.0}
-_BLOCK_CELLS = 2_000_000
+_DENSE_CELLS = 20_000_000  # of a table of findings; a larger one is nearly all zeros and kept so
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +105,36 @@ def average_precisions(ranking: Ranking, form: Form = "coco", weights: FloatArra
     ndarray of float64, shape (B, T)
         NaN where there is no box to be found.
     """
+    (found,) = precisions_by_form(ranking, [form], weights)
+    return np.asarray(found)
+
+
+def precisions_by_form(ranking: Ranking, forms: Sequence[Form], weights: FloatArray | None = None) -> FloatArray:
+    """Return average precisions in several forms, shape (F, B, T); see `average_precisions`.
+
+    Parameters
+    ----------
+    ranking : Ranking
+    forms : sequence of {"coco", "voc07", "voc"}
+    weights : ndarray, shape (B, n_images), optional
+    """
     draws = np.ones((1, ranking.positives.size)) if weights is None else weights
-    block = max(1, _BLOCK_CELLS // max(1, ranking.score.size))
-    parts = [_precisions(ranking, form, draws[k : k + block]) for k in range(0, len(draws), block)]
-    return np.concatenate(parts)
+    positives = draws @ ranking.positives
+    none = positives <= 0
+    found = np.empty((len(forms), len(draws), len(ranking.hit)))
+    shared = None if ranking.left_out.any() else _Seen(ranking, np.asarray(ranking.hit.any(axis=0)), None)
+    for level, (hit, left_out) in enumerate(zip(ranking.hit, ranking.left_out, strict=True)):
+        at = np.flatnonzero(hit)
+        seen = shared or _Seen(ranking, hit, left_out)
+        hits = np.cumsum(draws[:, ranking.image[at]], axis=1)
+        # Precision peaks at hits, so it is needed nowhere else.
+        precision = np.divide(hits, seen.upto(at, draws), out=np.zeros_like(hits), where=hits > 0)
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        recall = hits / np.where(none, 1.0, positives)[:, None]
+        for k, form in enumerate(forms):
+            found[k, :, level] = _area(best, recall, form)
+    found[:, none] = np.nan
+    return found
 
 
 def curve(rankings_of: Sequence[Ranking], level: int = 0) -> Curve:
@@ -132,23 +159,36 @@ def curve(rankings_of: Sequence[Ranking], level: int = 0) -> Curve:
     return Curve(score[order], hits / np.arange(1, hits.size + 1), recall, hits, alarms, n_boxes, n_images)
 
 
-def _precisions(ranking: Ranking, form: Form, draws: FloatArray) -> FloatArray:
-    positives = draws @ ranking.positives
-    none = positives <= 0
-    weight = draws[:, ranking.image]
-    seen = np.cumsum(weight, axis=1)
-    found = np.empty((len(draws), len(ranking.hit)))
-    for level, (hit, left_out) in enumerate(zip(ranking.hit, ranking.left_out, strict=True)):
-        at = np.flatnonzero(hit)
-        counted = seen if not left_out.any() else np.cumsum(weight * ~left_out, axis=1)
-        hits = np.cumsum(weight[:, at], axis=1)
-        # Precision peaks at hits, so no other finding need be looked at.
-        precision = np.divide(hits, counted[:, at], out=np.zeros_like(hits), where=hits > 0)
-        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        recall = hits / np.where(none, 1.0, positives)[:, None]
-        found[:, level] = _area(best, recall, form)
-    found[none] = np.nan
-    return found
+class _Seen:
+    """How many findings stand at or before certain places, for any weights of the images.
+
+    Findings are counted by image and by the stretch between two such places once, which makes a resample a product of
+    matrices however many findings there are.
+    """
+
+    def __init__(self, ranking: Ranking, places: npt.NDArray[np.bool_], left_out: npt.NDArray[np.bool_] | None) -> None:
+        self.places = np.flatnonzero(places)
+        stretch = np.searchsorted(self.places, np.arange(ranking.score.size))
+        counted = stretch < self.places.size
+        if left_out is not None:
+            counted &= ~left_out
+        n_images = ranking.positives.size
+        keys = ranking.image[counted] * self.places.size + stretch[counted]
+        self.table: Any
+        if n_images * self.places.size > _DENSE_CELLS:
+            rows, columns = np.divmod(keys, self.places.size)
+            self.table = coo_array((np.ones(keys.size), (rows, columns)), (n_images, self.places.size)).tocsr()
+        else:
+            counts = np.bincount(keys, minlength=n_images * self.places.size)
+            self.table = counts.reshape(n_images, self.places.size).astype(np.float64)
+        self._last: tuple[FloatArray, FloatArray] | None = None
+
+    def upto(self, at: IntArray, draws: FloatArray) -> FloatArray:
+        """Return the weight of findings up to each place *at*, shape (B, places)."""
+        if self._last is None or self._last[0] is not draws:
+            self._last = draws, np.cumsum(draws @ self.table, axis=1)
+        summed: FloatArray = self._last[1][:, np.searchsorted(self.places, at)]
+        return summed
 
 
 def _area(best: FloatArray, recall: FloatArray, form: Form) -> FloatArray:
