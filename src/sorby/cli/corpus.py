@@ -9,6 +9,8 @@ import click
 
 from sorby.cli._frame import reports
 from sorby.cli._options import column_options
+from sorby.cli.corpus_boxes import annotation_lines, box_options, export
+from sorby.corpus.interchange import BoxOptions
 from sorby.corpus.leakage_table import THRESHOLDS
 from sorby.micrograph.region import KINDS
 from sorby.micrograph.text_reading import ENGINES
@@ -19,7 +21,8 @@ from sorby.workflow.archive.text_audit import CROPS, audit_text
 def _show_build(result: dict[str, Any]) -> str:
     counts = "\n".join(f"  {count:>6} {label}" for label, count in result["classes"].items())
     left_out = [f"  {count:>6} left out: {reason}" for reason, count in result["excluded"].items()]
-    lines = [f"{result['rows']} images, {result['usable']} take part", counts, *left_out]
+    boxes = annotation_lines(result.get("annotations"))
+    lines = [f"{result['rows']} images, {result['usable']} take part", *(boxes or [counts]), *left_out]
     if isinstance(result["matched"], dict):
         lines.append("matched: " + ", ".join(f"{count} {kind}" for kind, count in result["matched"].items()))
     lines += [f"note: {line}" for line in result["warnings"]]
@@ -130,6 +133,7 @@ def corpus() -> None:
               help="Folder of generated images to add, as synthesize sample wrote it; repeatable.")  # fmt: skip
 @click.option("--read-bars", is_flag=True, help="Read magnifications of an archive's images from info bars too.")
 @column_options
+@box_options
 @reports(_show_build)
 def build(
     paths: tuple[Path, ...],
@@ -142,8 +146,15 @@ def build(
     label: str | None,
     group: str | None,
     image: str | None,
+    boxes: BoxOptions,
 ) -> dict[str, Any]:
-    """Build a corpus from folders (one folder a class), tables, or an archive with PDF reports.
+    """Build a corpus from folders (one folder a class), tables, images with boxes, or an archive with PDF reports.
+
+    Boxes are recognised by what lies there: a COCO file, or a folder with VOC files or YOLO texts.
+
+    Example: sorby corpus build annotated/ --out corpus.parquet
+
+    Example: sorby corpus build images/ --masks masks/ --min-area-px 9 --out corpus.parquet
 
     Example: sorby corpus build labels.csv --label grade --group specimen --out corpus.parquet
 
@@ -162,6 +173,7 @@ def build(
         review=review,
         read_bars=read_bars,
         synthetic=synthetic,
+        boxes=boxes,
     )
 
 
@@ -325,3 +337,6 @@ def _confirming(ssim: tuple[float, ...]) -> float:
     if not ssim:
         return 0.8
     return max((value for value in ssim if value <= 0.8), default=min(ssim))
+
+
+corpus.add_command(export)

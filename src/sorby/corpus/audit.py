@@ -26,6 +26,7 @@ from sorby.corpus.likeness import Likeness
 from sorby.corpus.near_duplicates import Pairs, groups_of, hashes_of
 from sorby.corpus.shortcuts import by_magnification, find_shortcuts
 from sorby.corpus.splitting import split_corpus
+from sorby.corpus.strata import claims, stratified
 from sorby.corpus.table import Corpus
 
 By = Literal["image", "specimen"]
@@ -71,7 +72,8 @@ def audit(
     seed : int
         Of the folds drawn.
     embedding : EmbeddingNeighbours, optional
-        Near-duplicates among the usable rows by what a network sees, counted beside.
+        Near-duplicates among the rows that take part (`sorby.corpus.strata.stratified`) by what a network sees,
+        counted beside.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def audit(
     InputError
         The radius is too wide for these images, or folds by specimen are asked for and no specimens known.
     """
-    usable = corpus.usable()
+    usable = stratified(corpus)
     made = describe_ancestry(usable)
     wide = Likeness.find(
         usable.paths(), hashes_of(usable), hamming + (_BEYOND if ssim is not None else 0), compare=ssim is not None
@@ -252,7 +254,8 @@ def _without_split(corpus: Corpus, confirmed: Pairs) -> dict[str, Any]:
 
 def _marked(corpus: Corpus) -> tuple[list[list[str]], list[list[str]]]:
     """Return the paths of equal content: with several labels, and with one."""
-    labelled = corpus.table[corpus.table["label"].notna()]
+    told = claims(corpus.table)
+    labelled = corpus.table.assign(label=told)[~pd.isna(told)]
     conflicts: list[list[str]] = []
     repeats: list[list[str]] = []
     for _, same in labelled.groupby("sha256", sort=False):
@@ -281,5 +284,6 @@ def _corpus_warnings(
     if repeats:
         lines.append(f"{len(repeats)} images occur more than once, byte for byte")
     if conflicts:
-        lines.append(f"{len(conflicts)} images occur under different labels")
+        boxes = " or boxes" if "boxes" in corpus.table else ""
+        lines.append(f"{len(conflicts)} images occur under different labels{boxes}")
     return lines

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,8 +109,14 @@ def corpus_boxes(corpus: Corpus) -> list[tuple[Box, ...] | None]:
 
 def box_classes(corpus: Corpus) -> list[str]:
     """Return the distinct classes of the boxes, sorted; of images that take part, and of boxes not ignored."""
-    kept = corpus.annotated()
-    return sorted({box.label for boxes in corpus_boxes(kept) for box in boxes or () if not box.ignored})
+    return list(images_per_class(corpus))
+
+
+def images_per_class(corpus: Corpus) -> dict[str, int]:
+    """Return on how many images that take part each class of `box_classes` is seen, sorted by class."""
+    found = corpus_boxes(corpus.annotated())
+    seen = Counter(name for boxes in found for name in {box.label for box in boxes or () if not box.ignored})
+    return dict(sorted(seen.items()))
 
 
 def true_boxes(boxes: Sequence[Box], classes: Sequence[str]) -> TrueBoxes:

@@ -15,12 +15,13 @@ import pandas as pd
 
 from sorby.corpus.ancestry import list_synthetic, settle_ancestry
 from sorby.corpus.boxes import COLUMN as BOXES
-from sorby.corpus.boxes import box_classes
+from sorby.corpus.boxes import images_per_class
 from sorby.corpus.folders import Listed, list_folder
 from sorby.corpus.interchange import BoxOptions, list_annotated, recognise, settle_boxes
 from sorby.corpus.interchange.sources import ANNOTATION
 from sorby.corpus.near_duplicates import phash, to_hex
 from sorby.corpus.schema import MEASURED, TEXT
+from sorby.corpus.strata import claims
 from sorby.corpus.table import Corpus, relative_to
 from sorby.corpus.tabular import TABLES, list_table
 from sorby.errors import ImageError, InputError, Quarantined
@@ -129,6 +130,11 @@ def build(
         entry, reading = list_annotated(path, kind, options)
         listed.append(entry)
         readings.append(reading)
+    columns = [f"--{name}" for name, value in (("label", label), ("group", group), ("image", image)) if value]
+    if columns:
+        for path, entry in zip(paths, listed, strict=True):
+            if path.is_dir() or path.suffix.lower() == ".json":
+                entry.warnings.append(f"{path}: no table, so it has no columns; {', '.join(columns)} not used")
     listed += [Listed(*list_synthetic(folder)) for folder in synthetic]
     root = common_folder([*paths, *map(Path, synthetic)])
     rows = pd.concat([entry.rows for entry in listed], ignore_index=True)
@@ -174,11 +180,7 @@ def settle(found: Built, min_classes: int) -> None:
 def _list(source: Path, label: str | None, group: str | None, image: str | None, *, several: bool) -> Listed:
     """Return what one source names."""
     if source.is_dir():
-        unused = [f"--{name}" for name, value in (("label", label), ("group", group), ("image", image)) if value]
-        entry = list_folder(source, several=several)
-        if unused:
-            entry.warnings.append(f"{source}: a folder has no columns; {', '.join(unused)} not used")
-        return entry
+        return list_folder(source, several=several)
     if not source.exists():
         raise InputError(f"{source}: no such file or folder", "check the path")
     if source.suffix.lower() not in TABLES:
@@ -307,7 +309,7 @@ def _exclude(found: Built) -> None:
     """Mark unlabelled rows, repeated content and conflicting labels; fill the lists of *found*."""
     table = found.corpus.table
     exclusion = table["exclusion"].to_numpy(dtype=object).copy()
-    labels = _claims(table)
+    labels = claims(table)
     paths = table["path"].to_numpy(dtype=object)
     unlabelled = pd.isna(labels)
     free = [not reason and not missing for reason, missing in zip(exclusion, unlabelled, strict=True)]
@@ -318,10 +320,10 @@ def _exclude(found: Built) -> None:
         if len(rows) < 2:
             continue
         members_paths = [str(paths[row]) for row in rows]
-        claims = sorted({str(labels[row]) for row in rows})
-        if len(claims) > 1:
+        stated = sorted({str(labels[row]) for row in rows})
+        if len(stated) > 1:
             found.conflicts.append(members_paths)
-            named = " and ".join(claims) if BOXES not in table else "with different boxes"
+            named = " and ".join(stated) if BOXES not in table else "with different boxes"
             for row in rows:
                 exclusion[row] = f"label conflict: the same content is labelled {named}"
         else:
@@ -331,7 +333,8 @@ def _exclude(found: Built) -> None:
                 exclusion[row] = "repeated row" if same else f"duplicate of {members_paths[0]}"
     table["exclusion"] = pd.Series(exclusion, index=table.index, dtype=object)
     if unlabelled.any():
-        found.warnings.append(f"{int(unlabelled.sum())} images have no label and take no part")
+        what = "neither boxes nor a label" if BOXES in table else "no label"
+        found.warnings.append(f"{int(unlabelled.sum())} images have {what} and take no part")
     if found.duplicates:
         extra = sum(len(group) - 1 for group in found.duplicates)
         found.warnings.append(
@@ -340,26 +343,18 @@ def _exclude(found: Built) -> None:
     if found.conflicts:
         count = sum(len(group) for group in found.conflicts)
         found.warnings.append(
-            f"{count} images have equal content and different {'boxes' if BOXES in table else 'labels'} and take no part,"
-            f" e.g. {' and '.join(found.conflicts[0][:2])}"
+            f"{count} images have equal content and different {'boxes' if BOXES in table else 'labels'} and take no"
+            f" part, e.g. {' and '.join(found.conflicts[0][:2])}"
         )
-
-
-def _claims(table: pd.DataFrame) -> Any:
-    """Return what every row says of its image: its boxes where it has any, else its label; None for neither."""
-    labels = table["label"].astype(object).where(table["label"].notna(), None)
-    if BOXES in table:
-        labels = table[BOXES].astype(object).where(table[BOXES].notna(), labels)
-    return labels.to_numpy(dtype=object)
 
 
 def _check_classes(found: Built, min_classes: int) -> None:
     """Refuse too few classes, and name the classes that no split can divide."""
     if found.annotations is not None and min_classes < 2:
-        classes = box_classes(found.corpus)
-        if len(classes) < min_classes:
+        images = images_per_class(found.corpus)
+        if len(images) < min_classes:
             raise InputError("there is no labelled box", "annotate some images")
-        lone = [name for name in classes if found.annotations["images_per_class"][name] == 1]
+        lone = [name for name, count in images.items() if count == 1]
         found.warnings.extend(_on_one_image(lone))
         return
     usable = found.corpus.usable()

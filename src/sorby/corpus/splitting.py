@@ -13,6 +13,7 @@ import pandas as pd
 
 from sorby.corpus import splits
 from sorby.corpus.ancestry import families, synthetic_rows
+from sorby.corpus.strata import stratified, taking_part
 from sorby.corpus.table import Corpus
 from sorby.errors import InputError, SorbyWarning
 
@@ -34,7 +35,10 @@ def split_corpus(
     within: str | None = None,
     seed: int = 0,
 ) -> Corpus:
-    """Split the usable rows of a corpus and store the split in it.
+    """Split the rows of a corpus that take part and store the split in it.
+
+    Classes keep their shares in every part; so do combinations of classes where images have boxes, and images with
+    nothing on them, see `sorby.corpus.strata`.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ def split_corpus(
     if scheme not in get_args(Scheme):
         raise InputError(f"no split is called {scheme!r}", f"choose one of {', '.join(get_args(Scheme))}")
     usable = _usable_rows(corpus)
-    labels = corpus.labels[usable].astype(str)
+    labels = stratified(corpus).labels.astype(str)
     groups, grouped_by = _groups(corpus, by)
     groups = None if groups is None else groups[usable]
     levels = _column(corpus, within)[usable] if within is not None else None
@@ -100,9 +104,7 @@ def split_corpus(
 
 
 def _usable_rows(corpus: Corpus) -> npt.NDArray[np.intp]:
-    table = corpus.table
-    free = table["exclusion"].fillna("").astype(str) == ""
-    rows = np.flatnonzero(free.to_numpy() & table["label"].notna().to_numpy())
+    rows = taking_part(corpus)
     if len(rows) < 2:
         raise InputError(f"{len(rows)} usable images cannot be split", "add labelled images")
     return rows

@@ -11,9 +11,14 @@ import pandas as pd
 
 from sorby.corpus import Corpus, audit, build
 from sorby.corpus.ancestry import describe_ancestry
+from sorby.corpus.boxes import images_per_class
+from sorby.corpus.interchange import BoxOptions
+from sorby.corpus.interchange.writing import ExportFormat, export_boxes
 from sorby.corpus.leakage_table import THRESHOLDS
 from sorby.corpus.splitting import split_corpus
+from sorby.corpus.strata import stratified, taking_part
 from sorby.errors import InputError, Quarantined
+from sorby.progress import bar
 from sorby.workflow.archive.building import build_archive_corpus
 from sorby.workflow.archive.scales import state_scales
 from sorby.workflow.data import open_data
@@ -32,13 +37,14 @@ def build_corpus(
     review: Path | str | None = None,
     read_bars: bool = False,
     synthetic: Sequence[Path | str] = (),
+    boxes: BoxOptions | None = None,
 ) -> dict[str, Any]:
     """Build a corpus and write it.
 
     Parameters
     ----------
     paths : sequence of path
-        Folders or tables, see `sorby.corpus.build`.
+        Folders, tables, or images with boxes, see `sorby.corpus.build`.
     out : path
         The corpus, a .parquet file.
     label, group, image : str, optional
@@ -49,13 +55,17 @@ def build_corpus(
         Of an archive, likewise.
     synthetic : sequence of path
         Folders of generated images that join the originals, see `sorby.corpus.ancestry`.
+    boxes : BoxOptions, optional
+        How boxes are read.
 
     Returns
     -------
     dict
-        ``corpus``, ``rows``, ``usable``, ``classes`` (label -> images that take part), ``excluded`` (reason ->
-        images), ``quarantined``, ``matched`` (rows matched to a report; of an archive ``exact``, ``fuzzy``, ``tie``
-        and ``unmatched``), ``duplicates``, ``conflicts``, ``synthetic`` (generated images), ``warnings``.
+        ``corpus``, ``rows``, ``usable``, ``classes`` (label -> images that take part; with boxes, class -> images
+        that show it), ``annotations`` (see `sorby.corpus.interchange.settle_boxes`; None where there are no boxes),
+        ``excluded`` (reason -> images), ``quarantined``, ``matched`` (rows matched to a report; of an archive
+        ``exact``, ``fuzzy``, ``tie`` and ``unmatched``), ``duplicates``, ``conflicts``, ``synthetic`` (generated
+        images), ``warnings``.
 
     Raises
     ------
@@ -65,6 +75,7 @@ def build_corpus(
     if reports is not None:
         unused = [f"--{name}" for name, value in (("label", label), ("group", group), ("image", image)) if value]
         unused += ["--synthetic"] if synthetic else []
+        unused += ["boxes"] if boxes not in (None, BoxOptions()) else []
         if unused:
             raise InputError(f"an archive has no columns: {', '.join(unused)}", "leave them out with --reports")
         return build_archive_corpus(paths, out, reports, rules=rules, review=review, read_bars=read_bars)
@@ -74,12 +85,15 @@ def build_corpus(
     if out.suffix.lower() != ".parquet":
         raise InputError(f"{out}: a corpus is stored as Parquet", f"--out {out.with_suffix('.parquet')}")
     # One class is enough to store, look at and score; training asks for two.
-    built = build(paths, label=label, group=group, image=image, synthetic=synthetic, min_classes=1)
+    built = build(paths, label=label, group=group, image=image, synthetic=synthetic, boxes=boxes, min_classes=1)
     built.corpus.save(out)
-    usable = built.corpus.usable()
-    classes = dict(sorted(Counter(str(name) for name in usable.labels).items()))
+    annotations = built.annotations
+    labels = built.corpus.usable().labels if annotations is None else ()
+    classes = dict(sorted(Counter(str(name) for name in labels).items()))
+    if annotations is not None:
+        classes = images_per_class(built.corpus)
     warnings = list(built.warnings)
-    if len(classes) == 1:
+    if len(classes) == 1 and annotations is None:
         warnings.append(f"only one class, {next(iter(classes))!r}: a classifier needs two")
     made = describe_ancestry(built.corpus)
     if made is not None:
@@ -87,8 +101,9 @@ def build_corpus(
     return {
         "corpus": str(out),
         "rows": len(built.corpus),
-        "usable": len(usable),
+        "usable": len(taking_part(built.corpus)),
         "classes": classes,
+        "annotations": annotations,
         "excluded": built.corpus.excluded(),
         "quarantined": [entry.as_dict() for entry in built.quarantined],
         "synthetic": 0 if made is None else made["n"],
@@ -141,7 +156,7 @@ def split(
         raise InputError("generated images are among them", "split the originals, then build with --synthetic again")
     done = split_corpus(opened.corpus, "holdout", fractions=fractions, by=by, seed=seed)
     done.save(out)
-    usable = done.usable()
+    usable = done.take(taking_part(done))
     parts = usable.table["split"].astype(str)
     groups = usable.groups
     specimens = None if groups is None else {str(name): int(count) for name, count in
@@ -152,6 +167,40 @@ def split(
         "specimens": specimens,
         "grouped": done.splits[-1]["grouped"],
         "warnings": [*opened.warnings, *done.splits[-1]["warnings"]],
+        "quarantined": [entry.as_dict() for entry in opened.quarantined],
+    }
+
+
+def export(data: Path | str | Corpus, out: Path | str, format: ExportFormat) -> dict[str, Any]:
+    """Write images and boxes of a corpus for other programs.
+
+    Parameters
+    ----------
+    data : Corpus, or path of a corpus or of images with boxes
+    out : path
+        A new folder.
+    format : {"coco", "voc", "yolo"}
+        See `sorby.corpus.interchange.writing`.
+
+    Returns
+    -------
+    dict
+        ``out``, ``format``, ``images``, ``boxes``, ``negatives``, ``ignored``, ``classes``, ``warnings``,
+        ``quarantined``.
+
+    Raises
+    ------
+    InputError
+        Nothing there has boxes, or *out* is not empty or cannot be written.
+    """
+    opened = open_data(data, min_classes=0)
+    with bar("writing images", len(opened.corpus.annotated())) as advance:
+        done = export_boxes(opened.corpus, out, format, advance=advance)
+    return {
+        "out": str(out),
+        "format": format,
+        **{name: getattr(done, name) for name in ("images", "boxes", "negatives", "ignored", "classes")},
+        "warnings": [*opened.warnings, *done.warnings],
         "quarantined": [entry.as_dict() for entry in opened.quarantined],
     }
 
@@ -206,10 +255,11 @@ def audit_corpus(
     """
     opened = open_data(data, label=label, group=group, image=image, min_classes=1)
     corpus = opened.corpus
+    judged = stratified(corpus)
     unreadable: list[Quarantined] = []
     neighboured, too_few = None, []
-    if embedding and len(corpus.usable()) >= LEAST_IMAGES:
-        neighboured, unreadable = embedding_neighbours(corpus.usable(), seed=seed)
+    if embedding and len(judged) >= LEAST_IMAGES:
+        neighboured, unreadable = embedding_neighbours(judged, seed=seed)
     elif embedding:
         too_few = [f"near-duplicates to a network were not looked for: that takes {LEAST_IMAGES} images"]
     found = audit(
@@ -226,5 +276,5 @@ def audit_corpus(
         from sorby.workflow.leakage.report import write_leakage_report  # pages are slow to load
 
         name = f"corpus of {len(corpus)} rows" if isinstance(data, Corpus) else Path(data).name
-        result["report"] = str(write_leakage_report(Path(out), result, corpus.usable(), name, seed))
+        result["report"] = str(write_leakage_report(Path(out), result, judged, name, seed))
     return result

@@ -42,7 +42,8 @@ def open_data(
 
     Parameters
     ----------
-    data : Corpus, or path of a corpus (.parquet), a table (.csv, .parquet) or a folder with one folder a class
+    data : Corpus, or path of a corpus (.parquet), a table (.csv, .parquet), a folder with one folder a class, or
+        images with boxes
     label, group, image : str, optional
         Column names of a table. In a stored corpus another column may take the place of label or specimen; its image
         paths are its own.
@@ -55,14 +56,24 @@ def open_data(
         Nothing there, or nothing usable in it.
     """
     if isinstance(data, Corpus):
-        return _unchanged(_with_columns(data, label, group))
+        return _told(_unchanged(_with_columns(data, label, group)), min_classes)
     path = Path(data)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder", "a folder with one folder a class, a .csv or a .parquet")
     if path.suffix == ".parquet" and Corpus.is_corpus(path):
-        return _unchanged(_with_columns(Corpus.load(path), label, group))
+        return _told(_unchanged(_with_columns(Corpus.load(path), label, group)), min_classes)
     built = build([path], label=label, group=group, image=image, min_classes=min_classes)
-    return Opened(built.corpus, built.quarantined, built.warnings)
+    return _told(Opened(built.corpus, built.quarantined, built.warnings), min_classes)
+
+
+def _told(opened: Opened, min_classes: int) -> Opened:
+    """Say which images have boxes and no class, where images are to be classified."""
+    corpus = opened.corpus
+    bare = int(corpus.annotated().table["label"].isna().sum())
+    if min_classes < 2 or not bare:
+        return opened
+    said = f"{bare} images have boxes of several classes, or none, and so no class of their own: they take no part"
+    return replace(opened, warnings=[*opened.warnings, said])
 
 
 def _with_columns(corpus: Corpus, label: str | None, group: str | None) -> Corpus:

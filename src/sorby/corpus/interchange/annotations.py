@@ -63,6 +63,8 @@ class Annotated:
         Width and height of the image according to the annotation.
     relative : bool
         Whether rectangles are shares of width and height rather than pixels.
+    specimen : str, optional
+        The physical thing that the image shows, where the annotation names it.
     unusable : str
         Why the annotation could not be read; empty where it could.
     """
@@ -73,6 +75,7 @@ class Annotated:
     ignored: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     stated: tuple[int, int] | None = None
     relative: bool = False
+    specimen: str | None = None
     unusable: str = ""
 
 

@@ -2,7 +2,8 @@
 
 Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; format at cocodataset.org. ``bbox`` is left, top,
 width and height in pixels, the image beginning at 0. ``iscrowd`` marks regions that nobody is asked to take apart: they
-are ignored. An image without annotations is a negative. Outlines are left out.
+are ignored. An image without annotations is a negative. Outlines are left out. An image entry may name a
+``specimen``, which the format leaves free.
 """
 
 from __future__ import annotations
@@ -90,14 +91,14 @@ def _add_image(
     if file is None:
         reading.findings.add("annotation without image", name)
         return
-    stated = _size(entry)
+    stated, named = _size(entry), entry.get("specimen")
+    specimen = str(named) if isinstance(named, str | int) and str(named) else None
     if rows is None:
-        reading.images.append(Annotated(file, no_rectangles(), stated=stated))
+        reading.images.append(Annotated(file, no_rectangles(), stated=stated, specimen=specimen))
         return
     chosen = np.array(rows)
-    reading.images.append(
-        Annotated(file, content.rectangles[chosen], content.labels(rows), content.crowds[chosen], stated)
-    )
+    boxes, crowds = content.rectangles[chosen], content.crowds[chosen]
+    reading.images.append(Annotated(file, boxes, content.labels(rows), crowds, stated, specimen=specimen))
 
 
 def _size(entry: dict[str, Any]) -> tuple[int, int] | None:

@@ -131,7 +131,7 @@ def list_annotated(source: Path, kind: Format, options: BoxOptions) -> tuple[Lis
     Returns
     -------
     listed : Listed
-        ``file``, an empty ``label``, the column `ANNOTATION`, and ``split`` where folders or file names tell it.
+        ``file``, an empty ``label``, the column `ANNOTATION`, and ``specimen`` and ``split`` where they are told.
     reading : Reading
         Findings so far; what is quarantined.
 
@@ -153,6 +153,8 @@ def list_annotated(source: Path, kind: Format, options: BoxOptions) -> tuple[Lis
     rows = pd.DataFrame({"file": pd.Series([each.file for each in reading.images], dtype=object)})
     rows["label"] = pd.Series([None] * len(rows), dtype=object)
     rows[ANNOTATION] = pd.Series(list(reading.images), index=rows.index, dtype=object)
+    if any(each.specimen is not None for each in reading.images):
+        rows["specimen"] = pd.Series([each.specimen for each in reading.images], index=rows.index, dtype=object)
     warnings = [f"{source}: boxes read as {_NAMES[kind]}", *reading.warnings]
     if parts and all(parts):
         rows["split"] = pd.Series(parts, dtype=object)
@@ -231,7 +233,7 @@ def settle_boxes(
     -------
     dict
         ``images`` (annotated), ``negatives``, ``unannotated``, ``boxes``, ``ignored``, ``per_class`` (class ->
-        boxes), ``images_per_class``, ``findings`` (kind -> count), ``named`` (kind -> first places), ``lines``.
+        boxes), ``findings`` (kind -> count), ``named`` (kind -> first places), ``lines`` (one a kind).
 
     Raises
     ------
@@ -297,7 +299,6 @@ def _checked(
 
 def _summary(texts: list[str | None], findings: Findings, options: BoxOptions) -> dict[str, Any]:
     per_class: Counter[str] = Counter()
-    images: Counter[str] = Counter()
     negatives = ignored = 0
     for text in texts:
         if text is None:
@@ -307,7 +308,6 @@ def _summary(texts: list[str | None], findings: Findings, options: BoxOptions) -
         negatives += not boxes
         ignored += len(boxes) - counted.total()
         per_class.update(counted)
-        images.update(counted.keys())
     lines = findings.lines()
     absent = [name for name in options.classes if name not in per_class]
     if absent and len(absent) == len(options.classes):
@@ -324,7 +324,6 @@ def _summary(texts: list[str | None], findings: Findings, options: BoxOptions) -
         "boxes": per_class.total(),
         "ignored": ignored,
         "per_class": dict(sorted(per_class.items())),
-        "images_per_class": dict(sorted(images.items())),
         **findings.as_dict(),
         "lines": lines,
     }
