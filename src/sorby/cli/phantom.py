@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,18 +12,24 @@ from click.core import ParameterSource
 from sorby.cli._frame import reports
 from sorby.cli._options import out_option
 from sorby.errors import InputError
+from sorby.phantom.defects import FAMILIES, LEAST_SIDE
 from sorby.phantom.membrane import SETS, MembraneSet
 from sorby.phantom.novel import ALL_KINDS, FAR_OOD, NEAR_OOD, NOVEL_KINDS
 from sorby.phantom.published import Label
 from sorby.workflow import phantoms
+from sorby.workflow.detection import base_sets, published_crops
+from sorby.workflow.detection.published_crops import CROPS, PublishedCrops
 
 #: Options of one kind of specimen alone.
 _OWN = {
     "steel": ("published", "size_px", "label", "novel", "kinds"),
-    "membrane": ("sheets", "difficulty", "scale", "tiles"),
+    "membrane": ("sheets", "difficulty", "scale", "tiles", "detection", "off_centre"),
+    "defects": ("size", "family"),
     "fracture": ("size", "difficulty", "unknown", "bars"),
     "corrosion": ("size", "difficulty", "bars", "images", "frames", "plates"),
 }
+#: Membrane: what published crops leave no choice about.
+_FIXED_BY_CROPS = ("count", "sheets", "tiles")
 #: Sizes of a fracture picture by name; a corrosion picture's is a number of pixels.
 _NAMED_SIZES = ("small", "full")
 
@@ -49,13 +56,25 @@ def _refuse_strangers(kind: str) -> None:
     """
     context = click.get_current_context()
     foreign = {name for names in _OWN.values() for name in names} - set(_OWN[kind])
-    given = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in foreign and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    ]
+    given = _given(foreign)
     if given:
         raise InputError(f"{', '.join(given)} is not for {kind}", "sorby phantom --help says which option is for what")
+    crops = context.params["detection"]
+    fixed = _given(_FIXED_BY_CROPS)
+    if crops is not None and fixed:
+        raise InputError(f"{', '.join(fixed)} is not for --detection {crops}", "its sheets and crops are as published")
+    if crops is None and _given(("off_centre",)):
+        raise InputError("--off-centre is for --detection pinholes", "sheets have no crops")
+
+
+def _given(names: Collection[str]) -> list[str]:
+    """Return the options of these names that were given on the command line."""
+    context = click.get_current_context()
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
 
 
 def _kinds(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -81,8 +100,8 @@ def _fracture_size(size: str | None) -> Literal["small", "full"]:
     raise InputError(f"--size {size} is not for fracture", f"allowed: {', '.join(_NAMED_SIZES)}")
 
 
-def _corrosion_size(size: str | None) -> int:
-    """Return the edge of a picture in pixels; 450 where none was given.
+def _edge(size: str | None, kind: str, default: int, least: int) -> int:
+    """Return the edge of a picture in pixels.
 
     Raises
     ------
@@ -90,9 +109,9 @@ def _corrosion_size(size: str | None) -> int:
         It is no number of pixels, or one that cannot be drawn.
     """
     if size is None:
-        return 450
-    if not (size.isascii() and size.isdigit() and 32 <= int(size) <= 8192):
-        raise InputError(f"--size {size} is not for corrosion", "give the edge in pixels, 32 to 8192")
+        return default
+    if not (size.isascii() and size.isdigit() and least <= int(size) <= 8192):
+        raise InputError(f"--size {size} is not for {kind}", f"give the edge in pixels, {least} to 8192")
     return int(size)
 
 
@@ -100,7 +119,7 @@ def _corrosion_size(size: str | None) -> int:
 @click.argument("kind", type=click.Choice(list(_OWN)))
 @click.option("--n", "count", type=click.IntRange(min=1),
               help="Number of images, sheets, broken specimens or coupons; follows from --published; by default all "
-                   "sheets of a set, 60 specimens, 40 coupons.")  # fmt: skip
+                   "sheets of a set, 60 specimens, 40 coupons, 200 pictures of defects.")  # fmt: skip
 @out_option("Folder for images, masks, labels and truth.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--published", is_flag=True,
@@ -120,9 +139,16 @@ def _corrosion_size(size: str | None) -> int:
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
               help="Membrane: size of a sheet; 1 is 8 x 11 inches, 0.125 is quick.")  # fmt: skip
 @click.option("--tiles", type=click.IntRange(min=16), help="Membrane: also write tiles of this many pixels.")
-@click.option("--size", metavar="small|full|PIXELS", show_default="full; 450",
-              help="Fracture: small or full, pictures of 256 x 192 or 1024 x 768 pixels, and an info bar. Corrosion: "
-                   "edge of a picture in pixels.")  # fmt: skip
+@click.option("--detection", type=click.Choice(CROPS),
+              help="Membrane: instead of sheets, the images on which detectors of pinholes, or of scratches and "
+                   "scuffs, were published: crops with boxes.")  # fmt: skip
+@click.option("--off-centre", is_flag=True,
+              help="Membrane, --detection pinholes: let each lie anywhere in its crop, not in the middle.")  # fmt: skip
+@click.option("--family", type=click.Choice(FAMILIES), show_default="all of them",
+              help="Defects: draw surfaces of one family only.")  # fmt: skip
+@click.option("--size", metavar="small|full|PIXELS", show_default="full; 450; 256",
+              help="Fracture: small or full, pictures of 256 x 192 or 1024 x 768 pixels, and an info bar. Corrosion, "
+                   "defects: edge of a picture in pixels.")  # fmt: skip
 @click.option("--unknown", type=click.FloatRange(0, 1, max_open=True), default=0.06, show_default=True,
               help="Fracture: share of specimens whose origin broke away.")  # fmt: skip
 @click.option("--bars/--no-bars", default=None, show_default="fracture: on; corrosion: off",
@@ -148,6 +174,9 @@ def phantom(
     difficulty: float,
     scale: float,
     tiles: int | None,
+    detection: PublishedCrops | None,
+    off_centre: bool,
+    family: str | None,
     size: str | None,
     unknown: float,
     bars: bool | None,
@@ -157,11 +186,18 @@ def phantom(
 ) -> dict[str, Any]:
     """Render phantoms with images, masks, labels and truth; of corroded coupons also the electrochemical curves.
 
+    Kind "defects" draws fifteen kinds of defects on strip, tiles, webs and other surfaces, with boxes: what a detector
+    is taught before it sees few examples of yours.
+
     Example: sorby phantom steel --n 200 --out phantoms
 
     Example: sorby phantom membrane --n 4 --scale 0.125 --out sheets
 
     Example: sorby phantom fracture --n 60 --size small --out fractures
+
+    Example: sorby phantom defects --n 2000 --out base
+
+    Example: sorby phantom membrane --detection pinholes --out pinholes
 
     Example: sorby phantom corrosion --n 40 --frames 5 --plates 2 --out coupons
     """
@@ -171,7 +207,7 @@ def phantom(
             out,
             count,
             seed=seed,
-            size_px=_corrosion_size(size),
+            size_px=_edge(size, kind, 450, 32),
             images=images,
             frames=frames,
             plates=plates,
@@ -187,6 +223,13 @@ def phantom(
             difficulty=difficulty,
             unknown=unknown,
             bars=bars is not False,
+        )
+    if kind == "defects":
+        edge = _edge(size, kind, 256, LEAST_SIDE)
+        return base_sets.write_defect_corpus(out, count, seed=seed, size_px=edge, family=family)
+    if detection is not None:
+        return published_crops.write_published_crops(
+            out, detection, seed=seed, difficulty=difficulty, scale=scale, off_centre=off_centre
         )
     if kind == "membrane":
         return phantoms.write_membrane_corpus(

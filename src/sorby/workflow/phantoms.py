@@ -90,7 +90,7 @@ def published_steel(
     place = home / f"steel-{size_px}-{seed}-{generator_key()}"
     if not (place / "labels.csv").is_file():
         home.mkdir(parents=True, exist_ok=True)
-        with _counting("rendering", PUBLISHED_IMAGES) as step:
+        with counting("rendering", PUBLISHED_IMAGES) as step:
             write_published_steel(place, seed, size_px=size_px, jobs=jobs, progress=step)
     return place
 
@@ -150,12 +150,12 @@ def write_steel_corpus(
             f"the published set has {PUBLISHED_IMAGES} images of its own classes", "leave number and classes out"
         )
     if published:
-        with _counting("rendering", PUBLISHED_IMAGES) as step:
+        with counting("rendering", PUBLISHED_IMAGES) as step:
             table = write_published_steel(out / "steel", seed, size_px=size_px, progress=step)
     elif count is None:
         raise InputError("how many phantoms?", "give a number of images, or ask for the published set")
     else:
-        with _counting("rendering", count) as step:
+        with counting("rendering", count) as step:
             table = write_steel(
                 out / "steel",
                 count,
@@ -166,7 +166,7 @@ def write_steel_corpus(
                 progress=step,
             )
     rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-    corpus = _corpus(out, pd.DataFrame(relabelled(rows, label)), "steel")
+    corpus = built_corpus(out, pd.DataFrame(relabelled(rows, label)), "steel")
     path = corpus.save(out / "corpus.parquet")
     if novel:
         write_novel(out / "novel", novel, seed, size_px=size_px, kinds=kinds)
@@ -214,7 +214,7 @@ def write_membrane_corpus(
     """
     out = Path(out)
     place = out / "membrane"
-    with _counting("rendering sheets", PUBLISHED_SHEETS[set] if count is None else count) as step:
+    with counting("rendering sheets", PUBLISHED_SHEETS[set] if count is None else count) as step:
         table = write_membrane(
             place,
             seed=seed,
@@ -226,7 +226,7 @@ def write_membrane_corpus(
             max_good_tiles=max_good_tiles,
             progress=step,
         )
-    corpus = _corpus(out, table, "membrane")
+    corpus = built_corpus(out, table, "membrane")
     path = corpus.save(out / "corpus.parquet")
     truth = pd.read_csv(place / "truth.csv")
     counts = corpus.table["label"].value_counts().to_dict()
@@ -288,7 +288,7 @@ def write_fracture_corpus(
     specimens = fracture_set(
         FRACTURE_SPECIMENS if count is None else count, seed, difficulty=difficulty, unknown=unknown
     )
-    with _counting("rendering", sum(len(specimen.views) for specimen in specimens)) as step:
+    with counting("rendering", sum(len(specimen.views) for specimen in specimens)) as step:
         truth = write_archive(place, specimens, seed, size=FRACTURE_SIZES[size], bars=bars, progress=step)
     stems = [Path(name).stem for name in truth["image"]]
     # In a corpus the column `phantom` marks rendered pictures, so that no figure passes for one of real specimens.
@@ -298,7 +298,7 @@ def write_fracture_corpus(
         phantom=True,
         exclusion=truth["label"].eq("unknown").map({True: "origin unknown", False: None}),
     )
-    corpus = _corpus(out, table, "archive")
+    corpus = built_corpus(out, table, "archive")
     path = corpus.save(out / "corpus.parquet")
     counts = corpus.usable().table["label"].value_counts().to_dict()
     return {
@@ -364,12 +364,12 @@ def write_corrosion_corpus(
     specimens = corrosion_set(
         CORROSION_SPECIMENS if count is None else count, seed, images=images, frames=frames, difficulty=difficulty
     )
-    with _counting("rendering", sum(len(specimen.views) for specimen in specimens)) as step:
+    with counting("rendering", sum(len(specimen.views) for specimen in specimens)) as step:
         table = write_views(place, specimens, size=(size_px, size_px), bars=bars, progress=step)
-    corpus = _corpus(out, table.rename(columns={"image": "path"}), "corrosion")
+    corpus = built_corpus(out, table.rename(columns={"image": "path"}), "corrosion")
     path = corpus.save(out / "corpus.parquet")
     if plates:
-        with _counting("rendering plates", plates) as step:
+        with counting("rendering plates", plates) as step:
             for number in range(plates):
                 plate = draw_plate(seed * 1000 + number, ALLOYS[number % len(ALLOYS)], name=f"plate-{number + 1:02d}")
                 write_plate(out / "plates" / plate.name, render_plate(plate))
@@ -390,7 +390,7 @@ def write_corrosion_corpus(
 
 
 @contextmanager
-def _counting(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+def counting(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
     """Show a bar; yield what turns images done so far into steps of it."""
     with bar(what, total) as advance:
         done = 0
@@ -403,7 +403,7 @@ def _counting(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
         yield step
 
 
-def _corpus(out: Path, table: pd.DataFrame, folder: str) -> Corpus:
+def built_corpus(out: Path, table: pd.DataFrame, folder: str) -> Corpus:
     """Build the corpus of the images rendered into *folder* through the same door as real ones."""
     places = {name: [f"{folder}/{path}" for path in table[name]] for name in ("path", "mask") if name in table}
     with atomic_write(out / "labels.csv") as file:

@@ -101,10 +101,7 @@ def render(
     InputError
         The family is unknown, or the picture too small.
     """
-    if family is not None and family not in FAMILIES:
-        raise InputError(f"family of surfaces {family!r} is unknown", f"allowed: {', '.join(FAMILIES)}")
-    if min(size) < LEAST_SIDE:
-        raise InputError(f"pictures of {size[1]} x {size[0]} pixels", f"at least {LEAST_SIDE} each way")
+    check_request(size, family)
     rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed)))
     chosen = family or str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
     zoom = _zoom(chosen, rng)
@@ -136,6 +133,20 @@ def defect_set(
         raise InputError(f"{n} pictures cannot be drawn", "0 or more")
     for number in range(n):
         yield render((seed, number), size=size, family=family)
+
+
+def check_request(size: tuple[int, int], family: str | None) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises
+    ------
+    InputError
+        The family is unknown, or the picture too small.
+    """
+    if family is not None and family not in FAMILIES:
+        raise InputError(f"family of surfaces {family!r} is unknown", f"allowed: {', '.join(FAMILIES)}")
+    if min(size) < LEAST_SIDE:
+        raise InputError(f"pictures of {size[1]} x {size[0]} pixels", f"at least {LEAST_SIDE} each way")
 
 
 def _zoom(family: str, rng: np.random.Generator) -> float:
