@@ -232,6 +232,16 @@ def test_false_alarms_for_each_image_against_recall():
     np.testing.assert_allclose(curve_.false_per_image, [0, 0.25, 0.25, 0.5])
 
 
+def test_a_higher_score_costs_recall_and_saves_alarms():
+    truth = [true((0, 0, 20, 20)), true((0, 0, 20, 20)), true()]
+    found = [seen((0, 0, 20, 20, 0.85)), seen((0, 0, 20, 20, 0.35)), seen((5, 5, 9, 9, 0.45))]
+    rows = {row["score"]: row for row in detection_scores(truth, found, ["a"], resamples=0).by_score}
+    assert [rows[s]["recall"] for s in (0.3, 0.5, 0.9)] == pytest.approx([1, 0.5, 0])
+    assert [rows[s]["images_silent"] for s in (0.3, 0.5, 0.9)] == pytest.approx([0, 1, 1])
+    assert [rows[s]["false_per_image"] for s in (0.3, 0.5, 0.9)] == pytest.approx([1 / 3, 0, 0])
+    assert rows[0.9]["precision"] is None
+
+
 def test_sizes_are_those_of_the_true_boxes():
     truth = [true((0, 0, 10, 10), (50, 50, 30, 30), (100, 100, 50, 50))]
     found = [seen((0, 0, 10, 10, 0.9), (100, 100, 50, 50, 0.8))]

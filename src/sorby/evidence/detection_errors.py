@@ -31,7 +31,7 @@ TRUTH_KINDS = ("found", "unsure", "misnamed", "misplaced", "missed", "ignored")
 FOUND, UNSURE, ONLY_MISNAMED, ONLY_MISPLACED, MISSED, TRUTH_IGNORED = range(6)
 
 _FIT, _NEAR = 0.5, 0.1  # overlaps from which a box fits, and from which it points at something
-_BLOCK_PAIRS = 4_000_000  # compared at once
+_BLOCK_PAIRS = 1_000_000  # compared at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +109,8 @@ class DetectionErrors:
     _target: IntArray
     _overlap: FloatArray
     _met: IntArray
+    _is_double: Bools
+    _states: IntArray
 
     def as_dict(self) -> dict[str, Any]:
         """Return a dictionary fit for JSON."""
@@ -133,8 +135,7 @@ class DetectionErrors:
         best[met[met >= 0] - first] = boxes.score[begin:end][met >= 0]
         return ImageListing(
             image, boxes.source[here], self._kinds[here], np.where(target >= 0, target - first, -1),
-            self._overlap[here], _doubled(self._kinds, self._target, self._met, boxes.score >= self.score)[here],
-            _truth_kinds(boxes, self._kinds, self._target, self._met, self.score)[truth], best,
+            self._overlap[here], self._is_double[here], self._states[truth], best,
         )  # fmt: skip
 
 
@@ -169,13 +170,14 @@ def detection_errors(
     shown = boxes.score >= score
     states = _truth_kinds(boxes, kinds, target, met, score)
     counts = {name: int(((kinds == code) & shown).sum()) for code, name in enumerate(FINDING_KINDS)}
-    counts["doubled"] = int(_doubled(kinds, target, met, shown).sum())
+    doubled = _doubled(kinds, target, met, shown)
+    counts["doubled"] = int(doubled.sum())
     ranked = rankings(boxes, matching)
     plain = _mean_ap(ranked)
     return DetectionErrors(
         names, float(score), plain, _costs(boxes, matching, kinds, target, plain), counts,
         {name: int((states == code).sum()) for code, name in enumerate(TRUTH_KINDS)},
-        _confusion(boxes, met, shown), boxes, kinds, target, overlap, met,
+        _confusion(boxes, met, shown), boxes, kinds, target, overlap, met, doubled, states,
     )  # fmt: skip
 
 

@@ -28,7 +28,14 @@ from sorby.evidence.detection_intervals import (
     precision_samples,
 )
 from sorby.evidence.detection_matching import MAX_DETECTIONS, Scene, box_areas, coco_matching, scene, voc_matching
-from sorby.evidence.detection_operating import Froc, OperatingPoint, froc, operating_point, score_of_best_f1
+from sorby.evidence.detection_operating import (
+    Froc,
+    OperatingPoint,
+    froc,
+    operating_point,
+    score_of_best_f1,
+    what_scores_cost,
+)
 from sorby.evidence.detection_precision import Curve, Form, curve, rankings
 
 #: Sides of 32 and 96 px, squared: COCO's borders between small, medium and large.
@@ -68,6 +75,8 @@ class DetectionScores:
         At the score asked about, else that of best F1; None if no box was ever found.
     best_f1 : OperatingPoint or None
         At the score of best F1, chosen on these very images.
+    by_score : tuple of dict
+        What a higher or lower score would cost, from .1 to .9.
     froc : Froc
     curves : mapping of str to Curve
         Precision against recall at an overlap of one half, by class.
@@ -90,6 +99,7 @@ class DetectionScores:
     voc_per_class: dict[str, dict[str, float]]
     operating: OperatingPoint | None
     best_f1: OperatingPoint | None
+    by_score: tuple[dict[str, Any], ...]
     froc: Froc
     curves: dict[str, Curve]
 
@@ -136,6 +146,7 @@ class DetectionScores:
             },
             "operating": None if self.operating is None else self.operating.as_dict(),
             "best_f1": None if self.best_f1 is None else self.best_f1.as_dict(),
+            "by_score": list(self.by_score),
             "recall_at_false_per_image": {f"{rate:g}": self.froc.recall_at(rate) for rate in _FALSE_PER_IMAGE},
         }
         if curves:
@@ -228,6 +239,7 @@ def detection_scores(
         voc_per_class=voc_per_class,
         operating=asked,
         best_f1=best,
+        by_score=tuple(what_scores_cost(boxes, matching, np.arange(1, 10) / 10)),
         froc=froc(pooled),
         curves={name: curve([ranked[k]]) for k, name in enumerate(names)},
     )

@@ -168,8 +168,39 @@ def operating_point(
     return OperatingPoint(float(score), chosen, f1, hits, n_boxes - hits, alarms, figures)
 
 
-def _image_table(boxes: Scene, matching: Matching, score: float, level: int) -> FloatArray:
-    """Count for each image what the figures add up, shape (n_images, columns)."""
+def what_scores_cost(
+    boxes: Scene, matching: Matching, scores: npt.ArrayLike, *, level: int = 0
+) -> list[dict[str, Any]]:
+    """Return recall, precision and alarms at several scores, without intervals.
+
+    Parameters
+    ----------
+    boxes : Scene
+    matching : Matching
+    scores : array_like, shape (K,)
+    level : int
+        Which overlap of the matching makes a hit.
+
+    Returns
+    -------
+    list of dict
+        ``score``, ``recall``, ``precision``, ``false_per_image``, ``images_caught``, ``images_silent``, ``hits``,
+        ``missed``, ``alarms``; None where undefined.
+    """
+    rows = []
+    for score in np.asarray(scores, dtype=np.float64).tolist():
+        sums = dict(zip(_COLUMNS, _image_table(boxes, matching, score, level, forms=False).sum(axis=0), strict=True))
+        row = {"score": score, "hits": int(sums["hits"]), "missed": int(sums["boxes"] - sums["hits"]),
+               "alarms": int(sums["alarms"])}  # fmt: skip
+        for name in ("recall", "precision", "false_per_image", "images_caught", "images_silent"):
+            above, below = (float(sums[column]) for column in _SHARES[name])
+            row[name] = above / below if below else None
+        rows.append(row)
+    return rows
+
+
+def _image_table(boxes: Scene, matching: Matching, score: float, level: int, *, forms: bool = True) -> FloatArray:
+    """Count for each image what the figures add up, shape (n_images, columns); *forms* that forgive cost more."""
     n = boxes.n_images
     reported = (boxes.score >= score) & ~matching.left_out[level]
     hit = reported & matching.hit[level]
@@ -181,8 +212,11 @@ def _image_table(boxes: Scene, matching: Matching, score: float, level: int) -> 
     hits, found = tally(boxes.found_image, hit), tally(boxes.found_image, reported)
     n_boxes = tally(boxes.truth_image, real)
     defective, good = n_boxes > 0, np.bincount(boxes.truth_image, minlength=n) == 0
-    centred_boxes, centred_found = _centred(boxes, boxes.score >= score, reported)
-    covered, area = _coverage(boxes, boxes.score >= score)
+    centred_boxes, centred_found = np.zeros_like(real), np.zeros_like(reported)
+    covered, area = np.zeros(n), np.zeros(n)
+    if forms:
+        centred_boxes, centred_found = _centred(boxes, reported)
+        covered, area = _coverage(boxes, boxes.score >= score)
     return np.stack([
         hits, n_boxes, found - hits, found, np.ones(n), defective, defective & (hits > 0), good, good & (found == 0),
         tally(boxes.truth_image, real & centred_boxes), tally(boxes.found_image, reported & centred_found), covered,
@@ -190,15 +224,13 @@ def _image_table(boxes: Scene, matching: Matching, score: float, level: int) -> 
     ], axis=1).astype(np.float64)  # fmt: skip
 
 
-def _centred(
-    boxes: Scene, shown: npt.NDArray[np.bool_], reported: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _centred(boxes: Scene, reported: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return which true boxes hold the centre of a finding of their class, and which findings lie so."""
     held, holds = np.zeros(boxes.ignored.size, bool), np.zeros(boxes.score.size, bool)
     centres = (boxes.found_boxes[:, :2] + boxes.found_boxes[:, 2:]) / 2
     for code in range(boxes.n_classes):
         truth = np.flatnonzero((boxes.truth_class == code) & ~boxes.ignored)
-        found = np.flatnonzero((boxes.found_class == code) & shown & reported)
+        found = np.flatnonzero((boxes.found_class == code) & reported)
         for k in np.unique(boxes.found_image[found]):
             here = truth[slice(*np.searchsorted(boxes.truth_image[truth], [k, k + 1]))]
             those = found[slice(*np.searchsorted(boxes.found_image[found], [k, k + 1]))]
