@@ -75,7 +75,7 @@ def sampled(
     proposals: Sequence[torch.Tensor], targets: Targets, n_classes: int, generator: torch.Generator,
     *, each: int = 96, positive_share: float = 0.33,
 ) -> Assigned:  # fmt: skip
-    """Choose proposals of each image, at most *positive_share* of which show something; labelled boxes are among them."""
+    """Choose proposals and labelled boxes of each image; at most *positive_share* of them show something."""
     kept, labels, offsets = [], [], []
     for boxes, target in zip(proposals, targets, strict=True):
         candidates = torch.cat([boxes.detach(), target["boxes"][~target["ignored"]]])

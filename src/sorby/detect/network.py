@@ -112,25 +112,36 @@ class Stages(nn.Module):
         self, maps: Sequence[torch.Tensor], levels: Levels, boxes: list[torch.Tensor], size: tuple[int, int]
     ) -> torch.Tensor:
         """Return the description (sum of boxes, D) of each box: hidden layers first, textures behind them."""
-        parts = [self.box_head(self._pooled(levels, boxes, size))]
-        if self.recipe.box.describe != "head":
-            parts.append(texture(maps, boxes))
-        if self.recipe.box.describe == "context":
-            parts.append(texture(maps, [surroundings(each, size) for each in boxes]))
-        return parts[0] if len(parts) == 1 else torch.cat([each.float() for each in parts], dim=1)
+        hidden: torch.Tensor = self.box_head(self._pooled(levels, boxes, size))
+        textures = box_textures(maps, boxes, size, self.recipe.box.describe)
+        return torch.cat([hidden.float(), *textures], dim=1) if textures else hidden
 
     def _pooled(self, levels: Levels, boxes: list[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
         """Return what lies under the boxes, (sum of boxes, C, pool, pool)."""
-        if torch.onnx.is_in_onnx_export():  # a graph takes the operator that inference engines know
-            pooled: torch.Tensor = self.pool(
-                OrderedDict((key, levels[key]) for key in _ROI_LEVELS), boxes, [size] * len(boxes)
-            )
-            return pooled
-        together, cells = torch.cat(boxes), self.recipe.box.pool
-        level = level_of(together, len(_ROI_LEVELS))
-        maps = [levels[key] for key in _ROI_LEVELS]
-        rows = pool_boxes(maps, _STRIDES, together, _image_of(boxes), level, cells)
-        return rows.transpose(1, 2).reshape(len(together), -1, cells, cells)
+        if not torch.onnx.is_in_onnx_export():
+            return pooled_rows(levels, boxes, self.recipe.box.pool)
+        # A graph takes the operator that inference engines know.
+        chosen = OrderedDict((key, levels[key]) for key in _ROI_LEVELS)
+        pooled: torch.Tensor = self.pool(chosen, boxes, [size] * len(boxes))
+        return pooled
+
+
+def pooled_rows(levels: Levels, boxes: list[torch.Tensor], cells: int) -> torch.Tensor:
+    """Return what lies under the boxes of each image, (sum of boxes, C, cells, cells)."""
+    together = torch.cat(boxes)
+    maps = [levels[key] for key in _ROI_LEVELS]
+    rows = pool_boxes(maps, _STRIDES, together, _image_of(boxes), level_of(together, len(maps)), cells)
+    return rows.transpose(1, 2).reshape(len(together), -1, cells, cells)
+
+
+def box_textures(
+    maps: Sequence[torch.Tensor], boxes: list[torch.Tensor], size: tuple[int, int], describe: str
+) -> list[torch.Tensor]:
+    """Return what a description holds besides the hidden layers: nothing, textures, those of the surroundings too."""
+    if describe == "head":
+        return []
+    inside = texture(maps, boxes)
+    return [inside] if describe == "texture" else [inside, texture(maps, [surroundings(each, size) for each in boxes])]
 
 
 class DetectorNetwork(nn.Module):

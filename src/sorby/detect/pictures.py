@@ -128,7 +128,9 @@ def _scaled(example: Example, factor: float, rng: np.random.Generator) -> Exampl
     size = (max(_MULTIPLE, round(height * factor)), max(_MULTIPLE, round(width * factor)))
     pixels = resize(np.ascontiguousarray(example.pixels).reshape(height, width, channels), size)
     pixels = pixels.reshape(*size, channels)
-    top, left = (int(rng.integers(min(0, w - h), max(0, w - h) + 1)) for h, w in zip(size, (height, width), strict=True))
+    top, left = (
+        int(rng.integers(min(0, w - h), max(0, w - h) + 1)) for h, w in zip(size, (height, width), strict=True)
+    )
     out = np.full((height, width, channels), _GREY, np.uint8)
     rows, columns = slice(max(0, top), min(height, top + size[0])), slice(max(0, left), min(width, left + size[1]))
     out[rows, columns] = pixels[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]

@@ -54,7 +54,8 @@ class Predictor(nn.Module):
             return logits
         values = values / (values.norm(dim=1, keepdim=True) + _EPSILON)
         weights = self.classes.weight / (self.classes.weight.norm(dim=1, keepdim=True) + _EPSILON)
-        return self.scale * values @ weights.t()
+        similar: torch.Tensor = self.scale * values @ weights.t()
+        return similar
 
     def forward(self, described: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (n, classes + 1) and offsets (n, 4 or 4 * classes)."""

@@ -1,4 +1,4 @@
-"""Teaching by gradients: the loop on one screen; killed at any moment and started again it ends with the same network."""
+"""Teaching by gradients: one loop; killed at any moment and started again it ends with the same network."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def train(
     bf16 = section.precision == "bf16" or (section.precision == "auto" and native)
     fabric = Fabric(accelerator=target, devices=1, precision="bf16-mixed" if bf16 else "32-true")
     set_frozen(network, section.freeze)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     weights = [each for each in network.parameters() if each.requires_grad]
     optimiser = _optimiser(weights, recipe)
     losses, optimiser = fabric.setup(_Losses(network, frozenset(section.freeze)), optimiser)
@@ -197,7 +197,9 @@ class _Order:
     def _row(self, place: int) -> int:
         epoch, k = divmod(place, self._count)
         if epoch not in self._epochs:
-            self._epochs = {epoch: [int(i) for i in np.random.default_rng([self._seed, 7, epoch]).permutation(self._count)]}
+            self._epochs = {
+                epoch: [int(i) for i in np.random.default_rng([self._seed, 7, epoch]).permutation(self._count)]
+            }
         return self._epochs[epoch][k]
 
 
