@@ -109,9 +109,9 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over sorted content hashes, labels and boxes: the identity of the training data."""
-        told = self.table["label"].astype(str)
+        told = [str(label) for label in self.table["label"].astype(str)]
         if "boxes" in self.table:
-            told = told + " " + self.table["boxes"].astype(str)
+            told = [f"{label} {boxes}" for label, boxes in zip(told, self.table["boxes"].astype(str), strict=True)]
         pairs = zip(self.table["sha256"].astype(str), told, strict=True)
         return hashlib.sha256("\n".join(f"{sha} {label}" for sha, label in sorted(pairs)).encode()).hexdigest()
 

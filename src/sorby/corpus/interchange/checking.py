@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -44,15 +45,19 @@ class Checked:
     ----------
     text : str
         As the column ``boxes`` holds them.
-    labels : list of str
-        Distinct classes of those not ignored, sorted.
-    n, n_ignored : int
+    per_class : Counter
+        Boxes of each class, without those ignored.
+    n_ignored : int
     """
 
     text: str
-    labels: list[str]
-    n: int
+    per_class: Counter[str]
     n_ignored: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing on the image, not even a region to ignore."""
+        return not self.per_class and not self.n_ignored
 
 
 def check(
@@ -107,7 +112,7 @@ def check(
         pair = labels[~ignored][[first, second]]
         findings.add("conflict", f"{place}: {pair[0]} and {pair[1]}")
     text = _text(rectangles, labels, ignored)
-    return Checked(text, sorted(set(labels[~ignored])), int((~ignored).sum()), int(ignored.sum()))
+    return Checked(text, Counter(labels[~ignored].tolist()), int(ignored.sum()))
 
 
 def _on_upright(annotated: Annotated, header: Header, frame: Frame, findings: Findings) -> Rectangles:

@@ -75,6 +75,8 @@ class ImagesBelow:
         if self._by_name is None:
             listed: dict[str, set[Path]] = defaultdict(set)
             for root in self.roots:
+                if not root.is_dir() or any(root != other and root.is_relative_to(other) for other in self.roots):
+                    continue  # below another, which lists it
                 for file in without_masks(find_images(root), root)[0]:
                     listed[file.name].add(file)
             self._by_name = {name: sorted(files) for name, files in listed.items()}

@@ -246,7 +246,7 @@ def settle_boxes(
     given = _taken(table, COLUMN)
     paths = table["path"].tolist()
     known = frozenset(str(label) for each in annotations if each is not None for label in each.labels if label)
-    texts: list[str | None] = []
+    settled: list[Checked | None] = []
     exclusion = table["exclusion"].astype(object).where(table["exclusion"].notna(), None).tolist()
     labels = table["label"].tolist()
     for row, (annotated, text) in enumerate(zip(annotations, given, strict=True)):
@@ -255,12 +255,14 @@ def settle_boxes(
         except (ImageError, InputError) as error:
             quarantined.append(Quarantined(str(paths[row]), error.message))
             exclusion[row] = exclusion[row] or "its boxes cannot be read"
-            texts.append(None)
+            settled.append(None)
             continue
-        texts.append(None if checked is None else checked.text)
+        settled.append(checked)
         if annotated is not None:
-            labels[row] = checked.labels[0] if checked is not None and len(checked.labels) == 1 else None
+            classes = [] if checked is None else [*checked.per_class]
+            labels[row] = classes[0] if len(classes) == 1 else None
             exclusion[row] = exclusion[row] or annotated.unusable or (NOT_ANNOTATED if checked is None else None)
+    texts = [None if checked is None else checked.text for checked in settled]
     table[COLUMN] = pd.Series(texts, index=table.index, dtype=object)
     table["label"] = pd.Series(labels, index=table.index, dtype=object)
     table["exclusion"] = pd.Series(exclusion, index=table.index, dtype=object)
@@ -270,7 +272,7 @@ def settle_boxes(
             ["boxes" if each is not None else source for each, source in zip(annotations, sources, strict=True)],
             index=table.index, dtype=object,
         )  # fmt: skip
-    return _summary(texts, findings, options)
+    return _summary(settled, findings, options)
 
 
 def _taken(table: pd.DataFrame, column: str) -> list[Any]:
@@ -289,7 +291,7 @@ def _checked(
         if text is None:
             return None
         boxes = decode(text)
-        return Checked(text, sorted({box.label for box in boxes if not box.ignored}), len(boxes), 0)
+        return Checked(text, Counter(box.label for box in boxes if not box.ignored), sum(box.ignored for box in boxes))
     if annotated.rectangles is None:
         return None
     return check(
@@ -297,17 +299,11 @@ def _checked(
     )
 
 
-def _summary(texts: list[str | None], findings: Findings, options: BoxOptions) -> dict[str, Any]:
+def _summary(settled: list[Checked | None], findings: Findings, options: BoxOptions) -> dict[str, Any]:
+    known = [checked for checked in settled if checked is not None]
     per_class: Counter[str] = Counter()
-    negatives = ignored = 0
-    for text in texts:
-        if text is None:
-            continue
-        boxes = decode(text)
-        counted = Counter(box.label for box in boxes if not box.ignored)
-        negatives += not boxes
-        ignored += len(boxes) - counted.total()
-        per_class.update(counted)
+    for checked in known:
+        per_class.update(checked.per_class)
     lines = findings.lines()
     absent = [name for name in options.classes if name not in per_class]
     if absent and len(absent) == len(options.classes):
@@ -316,13 +312,12 @@ def _summary(texts: list[str | None], findings: Findings, options: BoxOptions) -
             f"classes dropped: {findings.counts['class not asked for']} boxes; leave --classes out to see them",
         )
     lines += [f"class {name!r} was asked for and no box has it" for name in absent]
-    unannotated = sum(text is None for text in texts)
     return {
-        "images": len(texts) - unannotated,
-        "negatives": negatives,
-        "unannotated": unannotated,
+        "images": len(known),
+        "negatives": sum(checked.empty for checked in known),
+        "unannotated": len(settled) - len(known),
         "boxes": per_class.total(),
-        "ignored": ignored,
+        "ignored": sum(checked.n_ignored for checked in known),
         "per_class": dict(sorted(per_class.items())),
         **findings.as_dict(),
         "lines": lines,
