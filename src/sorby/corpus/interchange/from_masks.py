@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from sorby.corpus.folders import without_masks
 from sorby.corpus.interchange.annotations import Annotated, Reading, Rectangles, no_rectangles
@@ -47,13 +49,31 @@ def boxes_of_mask(mask: npt.NDArray[Any], *, min_area_px: int = 1, merge_px: flo
         marked = marked & (areas >= min_area_px)[pieces]
         pieces, count = ndimage.label(marked, _EIGHT)
     if merge_px > 0 and count > 1:
-        # Two pixels with g pixels between them lie g + 1 apart, and grown discs of half of that touch.
-        grown = ndimage.distance_transform_edt(~marked) <= (merge_px + 1) / 2
-        pieces = np.where(marked, ndimage.label(grown, _EIGHT)[0], 0)
+        pieces = _joined(pieces, count, merge_px)
     places = [found for found in ndimage.find_objects(pieces) if found is not None]
     return np.array(
         [(x.start, y.start, x.stop - x.start, y.stop - y.start) for y, x in places], np.float64
     ).reshape(-1, 4)  # fmt: skip
+
+
+def _joined(pieces: npt.NDArray[np.int32], count: int, merge_px: float) -> npt.NDArray[np.int32]:
+    """Give pieces with at most *merge_px* pixels of background between them one number.
+
+    Every pixel of background belongs to the piece it lies nearest to. Where the lands of two pieces meet, the pixels
+    of the pieces that they lie nearest to are as far apart as the pieces are.
+    """
+    nearest = ndimage.distance_transform_edt(pieces == 0, return_distances=False, return_indices=True)
+    lands = pieces[tuple(nearest)]
+    edges = []
+    for here, there in (((slice(1, None),), (slice(-1),)), ((slice(None), slice(1, None)), (slice(None), slice(-1)))):
+        meet = np.nonzero(lands[here] != lands[there])
+        apart = nearest[(slice(None), *here)][:, *meet] - nearest[(slice(None), *there)][:, *meet]
+        near = np.hypot(*apart) <= merge_px + 1  # centres of pixels with g between them lie g + 1 apart
+        edges.append(np.stack([lands[here][meet][near], lands[there][meet][near]]))
+    first, second = np.concatenate(edges, axis=1)
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(count + 1, count + 1))
+    numbers = connected_components(graph, directed=False)[1].astype(np.int32)
+    return np.where(pieces > 0, numbers[pieces] + 1, 0)
 
 
 def read_masks(
