@@ -37,8 +37,8 @@ CROPS: tuple[PublishedCrops, ...] = ("pinholes", "scratches")
 SIZE_PX = 800
 #: Negatives beside the pinholes.
 NEGATIVES = 36
-#: The clean sheet whose 18 sub-images join the test.
-_BASELINE = "baseline-2"
+#: The sheets with defects, and the clean one whose 18 sub-images join the test.
+_SCRATCHED = ("scratched-1", "scratched-2", "baseline-2")
 #: Of a box that a crop cuts, at least this share must remain, and this many pixels each way.
 _LEAST_SHARE, _LEAST_PX = 0.2, 3
 
@@ -124,8 +124,7 @@ def write_published_crops(
         crops = pinhole_crops(sheets, seed, off_centre=off_centre)
         total = sum(defect.labelled for sheet in sheets for defect in sheet.truth) + NEGATIVES
     else:
-        sheets = [sheet for sheet in scratch_sheets(seed, difficulty, scale) if sheet.label == "defect"]
-        sheets += [sheet for sheet in scratch_sheets(seed, difficulty, scale) if sheet.name == _BASELINE]
+        sheets = [sheet for sheet in scratch_sheets(seed, difficulty, scale) if sheet.name in _SCRATCHED]
         crops = scratch_crops(sheets)
         total = len(sheets) * GRID[0] * GRID[1]
     with staged_directory(out / "crops") as folder, counting("cutting crops", total) as step:
