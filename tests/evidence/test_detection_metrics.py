@@ -12,7 +12,7 @@ from sorby.evidence.coco_evaluator import coco_table
 from sorby.evidence.detection_intervals import Draws, precision_samples
 from sorby.evidence.detection_matching import coco_matching, scene, voc_matching
 from sorby.evidence.detection_metrics import detection_scores
-from sorby.evidence.detection_precision import average_precisions, curve, rankings
+from sorby.evidence.detection_precision import Ranking, average_precisions, curve, rankings
 
 SIZES = {"small": (0.0, 400.0), "medium": (400.0, 1600.0), "large": (1600.0, np.inf)}
 
@@ -361,19 +361,28 @@ def test_specimens_are_drawn_whole():
     assert len(np.unique(single)) > 5
 
 
-def test_intervals_hold_the_true_recall_about_as_often_as_they_say():
-    # Each of 60 images has one box, found with probability .7 without false alarms: AP then is recall, to 1/101. Of 200
-    # repeats, 95 % +- 1.5 % (one standard deviation) of the intervals should hold .7; a percentile bootstrap of 60
-    # images falls a little short, so nine in ten are asked for.
-    rng, held = np.random.default_rng(3), 0
-    box, hit, none = true((0, 0, 20, 20)), seen((0, 0, 20, 20, 0.9)), seen()
-    for k in range(200):
-        found = [hit if lucky else none for lucky in rng.random(60) < 0.7]
-        ranked = rankings(boxes := scene([box] * 60, found, 1), coco_matching(boxes, [0.5]))
-        drawn = precision_samples(ranked, Draws(None, 300, seed=k), ["voc"])[0].mean()[1]
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        held += low <= 0.7 <= high
-    assert 0.90 <= held / 200 <= 0.99
+def imagined(rng, n_images):
+    """A ranking as a middling detector gives it: images differ in difficulty, false alarms score lower on the whole."""
+    boxes, ease = rng.poisson(1.5, n_images), rng.beta(8, 3, n_images)
+    hits, alarms = rng.binomial(boxes, ease), rng.poisson(0.9, n_images)
+    score = np.concatenate([rng.beta(4, 2, hits.sum()), rng.beta(2, 3, alarms.sum())])
+    image = np.concatenate([np.repeat(np.arange(n_images), hits), np.repeat(np.arange(n_images), alarms)])
+    order = np.argsort(-score)
+    hit = (np.arange(score.size) < hits.sum())[order][None]
+    return Ranking(score[order], image[order], hit, np.zeros_like(hit), boxes.astype(float))
+
+
+def test_intervals_hold_the_true_precision_nearly_as_often_as_they_say():
+    # What many images would give, within .003 (one standard deviation), against intervals from 60 images. The
+    # percentile bootstrap is a little narrow there, 91 to 94 % in longer runs of trials; 150 trials scatter by 2 %.
+    rng = np.random.default_rng(3)
+    truth = np.mean([average_precisions(imagined(rng, 4000))[0, 0] for _ in range(5)])
+    held = 0
+    for k in range(150):
+        (samples,) = precision_samples([imagined(rng, 60)], Draws(None, 300, seed=k))
+        low, high = np.percentile(samples.mean()[1], [2.5, 97.5])
+        held += low <= truth <= high
+    assert 0.87 <= held / 150 <= 0.99
 
 
 def test_intervals_stand_with_images_and_boxes_and_repeat_for_a_seed():

@@ -54,7 +54,9 @@ class ImageListing:
     truth_kinds : ndarray of int, shape (n,)
         Codes of `TRUTH_KINDS`.
     best_score : ndarray of float64, shape (n,)
-        Highest score of the finding that met each true box, whatever the threshold; NaN where none did.
+        Score of the finding that met each true box, whatever the threshold; NaN where none did.
+    met_by : ndarray of int, shape (n,)
+        That finding, as given for the image; -1 where none did.
     """
 
     image: int
@@ -65,6 +67,7 @@ class ImageListing:
     doubled: Bools
     truth_kinds: IntArray
     best_score: FloatArray
+    met_by: IntArray
 
     @property
     def n_errors(self) -> int:
@@ -130,12 +133,12 @@ class DetectionErrors:
         here = here[np.argsort(-boxes.score[here], kind="stable")]
         truth = np.arange(first, last)
         target = self._target[here]
-        best = np.full(last - first, np.nan)
-        met = self._met[begin:end]
+        best, met_by, met = np.full(last - first, np.nan), np.full(last - first, -1), self._met[begin:end]
         best[met[met >= 0] - first] = boxes.score[begin:end][met >= 0]
+        met_by[met[met >= 0] - first] = boxes.source[begin:end][met >= 0]
         return ImageListing(
             image, boxes.source[here], self._kinds[here], np.where(target >= 0, target - first, -1),
-            self._overlap[here], self._is_double[here], self._states[truth], best,
+            self._overlap[here], self._is_double[here], self._states[truth], best, met_by,
         )  # fmt: skip
 
 

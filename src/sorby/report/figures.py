@@ -25,7 +25,7 @@ _MOST_POINTS = 300  # of a curve; more cannot be told apart at the printed size
 _WIDTH_IN = 6.4
 
 
-def confusion(counts: npt.ArrayLike, classes: Sequence[str]) -> str:
+def confusion(counts: npt.ArrayLike, classes: Sequence[str], unit: str = "images") -> str:
     """Draw a confusion matrix: counts, with the share of the row (truth) and of the column (verdict).
 
     Parameters
@@ -33,6 +33,8 @@ def confusion(counts: npt.ArrayLike, classes: Sequence[str]) -> str:
     counts : array_like of int, shape (C, C)
         Rows are the true classes, columns the verdicts.
     classes : sequence of str
+    unit : str
+        What is counted, in the plural.
     """
     cm = np.asarray(counts, dtype=np.int64)
     n = len(classes)
@@ -64,7 +66,7 @@ def confusion(counts: npt.ArrayLike, classes: Sequence[str]) -> str:
         axes.set_xticks(range(n), names, rotation=0 if level else 40, ha="center" if level else "right")
         axes.set_yticks(range(n), [f"{name} ({total})" for name, total in zip(names, cm.sum(axis=1), strict=True)])
         axes.tick_params(length=0, labelsize=8 if crowded else 9)
-        axes.set(xlabel="verdict", ylabel="truth (images)")
+        axes.set(xlabel="verdict", ylabel=f"truth ({unit})")
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
         right = int(np.trace(cm))
