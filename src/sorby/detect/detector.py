@@ -22,6 +22,7 @@ from sorby.detect.predictors import Predictor
 from sorby.detect.recipe import DetectRecipe
 from sorby.detect.tiles import TileBoxes, merged, tile_boxes
 from sorby.evidence.boxes import FoundBoxes, no_boxes
+from sorby.micrograph import to_uint8
 
 Image = npt.NDArray[np.generic]
 _AT_ONCE = 64  # tiles whose pixels are held together
@@ -98,10 +99,12 @@ class Detector:
             described = describe_images(self.runner(device), (each.pixels for each in fitted))
             found = iter([self.found(each, piece) for each, piece in zip(described, fitted, strict=True)])
             for pieces, tiles, size in group:
-                parts = [next(found) for _ in pieces]
-                whole = merged(parts, tiles, size, self.recipe.output.overlap)
-                order = np.argsort(-whole.scores, kind="stable")[: self.recipe.output.most]
-                yield whole.of(order).above(least)
+                yield self.joined([next(found) for _ in pieces], tiles, size).above(least)
+
+    def joined(self, parts: Sequence[FoundBoxes], tiles: TileBoxes, size: tuple[int, int]) -> FoundBoxes:
+        """Return what is on an image of *size* (height, width) from what was found on its pieces, strongest first."""
+        whole = merged(parts, tiles, size, self.recipe.output.overlap)
+        return whole.of(np.argsort(-whole.scores, kind="stable")[: self.recipe.output.most])
 
     def found(self, described: DescribedImage, fitted: Fitted) -> FoundBoxes:
         """Return what the predictor finds on one piece, in pixels of the piece as it was before it was fitted."""
@@ -141,6 +144,7 @@ def build(recipe: DetectRecipe, classes: Sequence[str], *, seed: int | None = No
 
 def pieces_of(image: Image, recipe: DetectRecipe) -> tuple[list[Fitted], TileBoxes]:
     """Return an image, or its tiles, at the network's size, and where they lie."""
+    image = to_uint8(image)  # as a whole: tiles of a deep image keep one contrast
     tiles = tile_boxes(image.shape[0], image.shape[1], recipe.image)
     return [fit(image[top:bottom, left:right], recipe.image) for left, top, right, bottom in tiles.tolist()], tiles
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ _LIMITS = (
 )
 _FEW = "It was taught on few examples: its figures vary much between draws of them."
 _FEW_BOXES = 100
+_IMAGES = "images.json"
 
 
 def save(
@@ -102,7 +104,13 @@ def save(
             "labels": shots.labels.numpy(),
             "offsets": shots.offsets.numpy(),
         }
-    return write(path, description, tensors=tensors, files=dict(files or {}), overwrite=overwrite)
+    members = {_IMAGES: json.dumps(sorted(set(images))).encode(), **(files or {})}
+    return write(path, description, tensors=tensors, files=members, overwrite=overwrite)
+
+
+def images_of(bundle: OpenBundle) -> frozenset[str]:
+    """Return the SHA-256 of every image file that taught the detector of a bundle."""
+    return frozenset(map(str, json.loads(bundle.read(_IMAGES)))) if _IMAGES in bundle else frozenset()
 
 
 def _arrays(module: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:

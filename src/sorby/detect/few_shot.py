@@ -53,8 +53,9 @@ def fit_predictor(
         A class has nothing to learn from.
     """
     counts = torch.bincount(lessons.labels, minlength=n_classes + 1)
-    if not bool((counts[:n_classes] > 0).all()):
-        raise InputError(f"{int((counts[:n_classes] == 0).sum())} classes have no box to learn from", "label some")
+    empty = int((counts[:n_classes] == 0).sum())
+    if empty:
+        raise InputError(f"{empty} of {n_classes} classes have no box to learn from", "label some, or leave them out")
     torch.manual_seed(seed)
     predictor = Predictor(lessons.described.shape[1], hidden, n_classes, box)
     if base is not None and section.regressor == "kept" and base.agnostic and predictor.agnostic:

@@ -173,7 +173,7 @@ def texture(maps: Sequence[torch.Tensor], boxes: list[torch.Tensor]) -> torch.Te
 def _cells_inside(values: torch.Tensor, stride: int, boxes: list[torch.Tensor]) -> torch.Tensor:
     """Return a map's values on a grid inside each box, (sum of boxes, cells, C)."""
     if torch.onnx.is_in_onnx_export():
-        found = roi_align(values, boxes, _TEXTURE_CELLS, 1 / stride, sampling_ratio=2, aligned=True)
+        found: torch.Tensor = roi_align(values, boxes, _TEXTURE_CELLS, 1 / stride, sampling_ratio=2, aligned=True)
         return found.flatten(2).transpose(1, 2)
     together = torch.cat(boxes)
     level = torch.zeros(len(together), dtype=torch.int64, device=together.device)

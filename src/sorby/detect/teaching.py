@@ -21,6 +21,7 @@ from sorby.detect.tiles import tile_boxes
 from sorby.detect.training import train
 from sorby.errors import InputError
 from sorby.evidence.boxes import TrueBoxes, areas, clipped
+from sorby.micrograph import to_uint8
 
 _CUT = 0.35  # of a box must lie in a tile for the tile to show it; less is ignored there
 _SHOTS = 30  # lessons of each class that a detector keeps for later teaching
@@ -34,7 +35,8 @@ def examples_of(
     Of tiles without any box as many are kept as show one, at least one, chosen by *seed*: nearly all of a large image
     shows nothing.
     """
-    for number, (image, boxes) in enumerate(zip(images, truth, strict=True)):
+    for number, (deep, boxes) in enumerate(zip(images, truth, strict=True)):
+        image = to_uint8(deep)  # as a whole: tiles of a deep image keep one contrast
         tiles = tile_boxes(image.shape[0], image.shape[1], recipe.image)
         seen = [_within(boxes, tile) for tile in tiles]
         full = [k for k, each in enumerate(seen) if len(each)]
