@@ -29,6 +29,7 @@ COMMANDS = {
     "layers": ("sorby.cli.layers:layers", "What every layer of a classifier's network makes of an image."),
     "specimens": ("sorby.cli.specimens:specimens", "Teach one verdict a specimen from all its images, with flags."),
     "anomaly": ("sorby.cli.anomaly:anomaly", "Find what good images do not show: fit, score, evaluate, update."),
+    "detect": ("sorby.cli.detect:detect", "Boxes around defects from few labelled images: train, evaluate, base."),
     "line": ("sorby.cli.line:line", "A moving web to a roll map, and the speed that takes."),
     "measure": (
         "sorby.cli.measure:measure",
