@@ -184,7 +184,7 @@ def _of_image(
             words = {
                 "duplicate": f"{name} reported again with {score:.2f}; {part}",
                 "misplaced": f"{name} {score:.2f} beside the defect; {part}",
-                "both": f"{name} {score:.2f} on a {true_name}; {part}",
+                "both": f"{name} {score:.2f} where {true_name} is annotated; {part}",
                 "invented": f"{name} {score:.2f} on {'a good image' if good else 'nothing annotated'}",
             }[group]
         telling = -score - (1.0 if good else 0.0)

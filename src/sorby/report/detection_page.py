@@ -131,10 +131,11 @@ def _sentences(scores: Mapping[str, Any]) -> list[str]:
         if is_number(recall["value"]):
             said = f"Of a hundred defects it finds about {100 * recall['value']:.0f} ({sureness(recall['ci95'])})"
         else:
-            said = "There is no defect to be found"
-        alarm = f"raises {count(point['alarms'], 'false alarm')}" if point["alarms"] else "raises no false alarm"
+            said = "There was no defect to be found; it"
+        joined = "and raises" if is_number(recall["value"]) else "raises"
+        alarm = f"{joined} {count(point['alarms'], 'false alarm') if point['alarms'] else 'no false alarm'}"
         rate = f", {number(false, 2)} for each image" if point["alarms"] else ""
-        lines.append(f"{said} and {alarm} on {count(scores['n_images'], 'image')}{rate}, reporting from a score"
+        lines.append(f"{said} {alarm} on {count(scores['n_images'], 'image')}{rate}, reporting from a score"
                      f" of {point['score']:.2f} on ({point['chosen']}).")  # fmt: skip
     if is_number(scores["ap50"]["value"]):
         lines.append(
@@ -298,9 +299,9 @@ def _forgiving_table(scores: Mapping[str, Any]) -> Table:
     ]  # fmt: skip
     if point is not None:
         rows += [
-            {"name": "Centre in a finding's favour: boxes", "value": point["centre_recall"],
+            {"name": "Found by centre, boxes", "value": point["centre_recall"],
              "meaning": "boxes of which a finding of their class has its centre inside"},
-            {"name": "Centre in a finding's favour: findings", "value": point["centre_precision"],
+            {"name": "Right by centre, findings", "value": point["centre_precision"],
              "meaning": "findings whose centre lies in a box of their class"},
             {"name": "Defect area covered", "value": point["area_covered"],
              "meaning": "share of the area of all true boxes that lies under findings of whatever class"},

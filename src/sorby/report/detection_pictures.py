@@ -37,8 +37,8 @@ _MOST_TAGS, _TAG_HIGH = 14, 12.0
 _STYLES: dict[str, tuple[str, str]] = {
     "true": ("#3ca0ff", ""),
     "found": ("#ff8c00", "7 4"),
-    "wrong": ("#ffe14a", "0.1 4.2"),
-    "ignored": ("#c8c8c8", "8 4 0.1 4"),
+    "wrong": ("#ffe14a", "2.2 3.2"),
+    "ignored": ("#c8c8c8", "8 3 2 3"),
 }
 
 
@@ -123,7 +123,7 @@ def boxed(pixels: Pixels, marks: Sequence[Mark], description: str, window: Windo
     """
     view = window_about(pixels.shape, None) if window is None else window
     part = pixels[view.top : view.bottom, view.left : view.right]
-    picture = shrink(raised(part)[0], _MOST_PX)
+    picture, _ = raised(shrink(part, _MOST_PX))
     unit = _WIDTH / (view.right - view.left)
     height = (view.bottom - view.top) * unit
     parts = [
@@ -159,7 +159,7 @@ def _outline(box: Sequence[float], line: Line) -> list[str]:
         shape = f'<circle cx="{(left + right) / 2:.1f}" cy="{(top + bottom) / 2:.1f}" r="{radius:.1f}"'
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
     seam = f'{shape} fill="none" stroke="#000" stroke-opacity=".45" stroke-width="3.6"/>'
-    return [seam, f'{shape} fill="none" stroke="{colour}" stroke-width="2.2" stroke-linecap="round"{dashed}/>']
+    return [seam, f'{shape} fill="none" stroke="{colour}" stroke-width="2.2"{dashed}/>']
 
 
 def _tag(box: Sequence[float], words: str, height: float, taken: list[tuple[float, float, float]]) -> list[str]:
