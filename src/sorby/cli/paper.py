@@ -29,7 +29,8 @@ def _steel_row(row: dict[str, Any]) -> str:
 
 
 def _membrane_row(row: dict[str, Any]) -> str:
-    what = f"{row['table']}  {row['protocol']:<17} d {row['features']:<20} {row['figure']:<29}"
+    how = f"d {row['features']}" if "features" in row else row["arm"]
+    what = f"{row['table']}  {row['protocol']:<17} {how:<22} {row['figure']:<29}"
     return f"{what} published {row['published']['printed']:<12} ours {row['ours']['printed']:<12} {row['flag']}"
 
 
@@ -51,7 +52,16 @@ _ROWS = {"S1": _steel_row, "S2": _corrosion_row, "S3": _membrane_row, "S4": _fra
 _S3_ONLY = (
     click.option("--scale", type=click.FloatRange(0, 4, min_open=True), default=1.0, show_default=True,
                  help="S3 without DATA: size of the phantom sheets; 0.25 is quick."),
-    click.option("--repeats", type=click.IntRange(min=1), help="S3: standard runs; 36 and 20 where absent."),
+    click.option("--parts", type=click.Choice(["anomaly", "detection", "all"]), default="anomaly", show_default=True,
+                 help="S3: Tables 1 to 4 on sheets, Tables 5 to 7 on crops with boxes, or both."),
+    click.option("--repeats", type=click.IntRange(min=1),
+                 help="S3: standard runs, 36 and 20 where absent; draws of examples, 30 where absent."),
+    click.option("--base", default="phantom", show_default=True,
+                 help="S3, detection: base detector, phantom (made once and kept) or a bundle."),
+    click.option("--other-base", "other_bases", multiple=True, metavar="NAME=BUNDLE",
+                 help="S3, detection: a further base beside it; repeatable."),
+    click.option("--without-base", type=click.IntRange(min=0), default=0, show_default=True,
+                 help="S3, detection: draws that are taught without any base, minutes each."),
     click.option("--held-out", type=click.IntRange(min=0),
                  help="S3: leave-one-out runs; one for each defective image where absent, 0 for none."),
     click.option("--grid", "grids", type=click.Choice(["1", "3", "5"]), multiple=True,
@@ -102,8 +112,8 @@ def paper(name: str, data: Path | None, out: Path, **options: Any) -> dict[str, 
     """Draw a paper's tables and figures again, published cells beside ours.
 
     DATA is a corpus or table: of structure codes (S1), of pictures of two corroded alloys (S2), of scanned sheets with
-    their masks (S3), or of fracture surfaces with specimens and magnifications (S4). Without it, phantoms are rendered
-    once and kept in the cache: at the published counts (S1, S2, S3), or 240 specimens (S4).
+    their masks, or of crops with boxes (S3), or of fracture surfaces with specimens and magnifications (S4). Without
+    it, phantoms are rendered once and kept in the cache: at the published counts (S1, S2, S3), or 240 specimens (S4).
 
     Example: sorby paper S1 corpus.parquet --out papers/S1
     """
@@ -115,7 +125,20 @@ def paper(name: str, data: Path | None, out: Path, **options: Any) -> dict[str, 
 _OWN = {
     "S1": {"folds", "maps", "recipe", "label", "group", "image"},
     "S2": {"folds", "label", "group", "image", "protocol", "generator", "generator_set", "exposures", "epochs"},
-    "S3": {"scale", "repeats", "held_out", "grids", "fpr_limit", "b4", "split_holes", "studies"},
+    "S3": {
+        "scale",
+        "repeats",
+        "held_out",
+        "grids",
+        "fpr_limit",
+        "b4",
+        "split_holes",
+        "studies",
+        "parts",
+        "base",
+        "other_bases",
+        "without_base",
+    },
     "S4": {"folds", "maps", "recipe", "label", "group", "image", "studies", "specimens"},
 }
 
@@ -125,7 +148,7 @@ def _refuse_others(name: str) -> None:
     context = click.get_current_context()
     for key in sorted(set().union(*_OWN.values()) - _OWN[name]):
         if context.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE:
-            flag = "--grid" if key == "grids" else f"--{key.replace('_', '-')}"
+            flag = {"grids": "--grid", "other_bases": "--other-base"}.get(key, f"--{key.replace('_', '-')}")
             raise InputError(f"{flag} is no option of paper {name}", "see 'sorby paper --help'")
 
 
@@ -190,14 +213,18 @@ def _fracture(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
     )
 
 
+#: Options of S3 that mean something to one of its two parts only.
+_OF_ANOMALY = {"held_out": "--held-out", "grids": "--grid", "fpr_limit": "--fpr-limit", "b4": "--b4",
+               "split_holes": "--split-holes", "studies": "--studies"}  # fmt: skip
+_OF_DETECTION = {"base": "--base", "other_bases": "--other-base", "without_base": "--without-base"}
+
+
 def _membrane(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
     from sorby.workflow.anomaly.protocols import ProtocolSettings
     from sorby.workflow.papers import run_membrane_paper
     from sorby.workflow.papers.membrane import MembraneRequest
 
-    given = click.get_current_context().get_parameter_source("scale")
-    if data is not None and given is click.core.ParameterSource.COMMANDLINE:
-        raise InputError("--scale is of phantom sheets, but DATA were given", "leave one of them out")
+    _check_parts(data, options)
     settings = ProtocolSettings(
         repeats=options["repeats"],
         held_out=options["held_out"],
@@ -214,4 +241,46 @@ def _membrane(data: Path | None, out: Path, **options: Any) -> dict[str, Any]:
         studies=options["studies"],
         device=options["device"],
     )
-    return run_membrane_paper(out, data, request=request, scale=options["scale"])
+    anomaly = options["parts"] != "detection"
+    detection = None if options["parts"] == "anomaly" else _detection_request(data, options)
+    sheets = data if anomaly else None
+    return run_membrane_paper(
+        out, sheets, request=request, scale=options["scale"], detection=detection, anomaly=anomaly
+    )  # fmt: skip
+
+
+def _check_parts(data: Path | None, options: dict[str, Any]) -> None:
+    """Refuse what the part of S3 that is asked for does not know."""
+    parts, context = options["parts"], click.get_current_context()
+    if parts == "all" and data is not None:
+        raise InputError("--parts all: sheets and crops are different data", "one part at a time")
+    if parts == "all" and options["settings"]:
+        raise InputError("--parts all: --set would change two recipes", "one part at a time")
+    foreign = {"anomaly": _OF_DETECTION, "detection": _OF_ANOMALY, "all": {}}[parts]
+    given = {"scale": "--scale"} if data is not None else {}
+    for key, flag in {**foreign, **given}.items():
+        if context.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE:
+            why = "is of phantom sheets, but DATA were given" if key == "scale" else f"means nothing to --parts {parts}"
+            raise InputError(f"{flag} {why}", "leave one of them out")
+
+
+def _detection_request(data: Path | None, options: dict[str, Any]) -> Any:
+    from sorby.workflow.detection.protocol import FewShotSettings
+    from sorby.workflow.papers.membrane_detection import DetectionRequest
+
+    others = {}
+    for text in options["other_bases"]:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise InputError(f"--other-base {text}: no name and bundle", "e.g. --other-base steel=steel-base.sorby")
+        others[name] = Path(path)
+    return DetectionRequest(
+        data=() if data is None else (data,),
+        scale=options["scale"],
+        base=options["base"],
+        others=others,
+        changes=overrides(options["settings"]) if options["parts"] == "detection" else {},
+        settings=FewShotSettings(options["repeats"] or FewShotSettings.repeats, options["seed"] or 0),
+        gradient_repeats=options["without_base"],
+        device=options["device"],
+    )

@@ -26,6 +26,7 @@ from sorby.workflow.papers.corrosion_phantoms import published_corrosion
 from sorby.workflow.papers.fracture import FractureOptions, paper_s4
 from sorby.workflow.papers.fracture_archive import SPECIMENS, published_fracture
 from sorby.workflow.papers.membrane import MembraneRequest, paper_s3
+from sorby.workflow.papers.membrane_detection import DetectionRequest, detection_parts
 from sorby.workflow.papers.membrane_sheets import published_membrane
 from sorby.workflow.papers.steel import paper_s1
 from sorby.workflow.phantoms import published_steel
@@ -108,8 +109,10 @@ def run_membrane_paper(
     *,
     request: MembraneRequest | None = None,
     scale: float = 1.0,
+    detection: DetectionRequest | None = None,
+    anomaly: bool = True,
 ) -> dict[str, Any]:
-    """Draw the membrane paper's tables and figures of anomaly detection again.
+    """Draw the membrane paper's tables and figures again: anomaly detection, few-shot detection, or both.
 
     Parameters
     ----------
@@ -119,34 +122,58 @@ def run_membrane_paper(
         Sheets with masks, see `sorby.workflow.anomaly.sheets.read_sheets`; phantoms of the eight published sheets
         where absent (rendered once, kept in the cache).
     request : MembraneRequest, optional
-        What to run; its ``data`` is replaced.
+        What to run of anomaly detection; its ``data`` is replaced.
     scale : float
         Of the phantoms' sheets in relation to 8 x 11 inches; smaller ones are quicker and easier.
+    detection : DetectionRequest, optional
+        What to run of few-shot detection, which has data of its own; left out where None.
+    anomaly : bool
+        Whether anomaly detection is run.
 
     Returns
     -------
     dict
-        ``paper``, ``table`` (rows of Tables 1 to 4), ``cells``, ``report``, ``seconds``, ``warnings``.
+        ``paper``, ``table`` (rows of Tables 1 to 7, as far as they were run), ``cells``, ``report``, ``seconds``,
+        ``warnings``.
 
     Raises
     ------
     InputError
-        The data hold no set of sheets, or too few.
+        The data hold no set of sheets or crops, or too few.
     MissingPartError
         The network's weights are not at hand.
     """
     started = time.perf_counter()
+    if not anomaly and detection is None:
+        raise InputError("neither anomaly detection nor few-shot detection is asked for", "ask for one")
+    parts: list[Part] = []
+    cells: dict[str, Any] = {}
+    warnings: list[str] = []
+    lead = [*_LEAD]
     asked = request or MembraneRequest(data="")
-    seed = asked.settings.seed
-    source = published_membrane(scale, seed) if data is None else data
-    parts, cells, warnings = paper_s3(replace(asked, data=source))
-    if data is None and scale != 1:
-        warnings.append(
-            f"sheets of {scale:g} of the published size: defects shrink less in sub-images, fewer good tiles"
-        )
-    rows = [row for number in range(1, 5) for row in cells[f"table_{number}"]]
-    lead = [*_LEAD, *cells["differences"], *warnings]
-    return _finished("S3", Path(out), lead, yan2023.FLAWS, parts, cells, rows, warnings, seed, started)
+    seed = asked.settings.seed if anomaly or detection is None else detection.settings.seed
+    if anomaly:
+        source = published_membrane(scale, seed) if data is None else data
+        parts, cells, warnings = paper_s3(replace(asked, data=source))
+        if data is None and scale != 1:
+            warnings.append(
+                f"sheets of {scale:g} of the published size: defects shrink less in sub-images, fewer good tiles"
+            )
+        lead += cells["differences"]
+    if detection is not None:
+        further, found, notes = detection_parts(detection, _pinhole_seconds(cells))
+        parts, cells, warnings = [*parts, *further], {**cells, **found}, [*warnings, *notes]
+        lead.append("Few-shot detection has differences of its own, which stand before its tables.")
+    rows = [row for number in range(1, 8) for row in cells.get(f"table_{number}", ())]
+    return _finished(
+        "S3", Path(out), [*lead, *warnings], yan2023.FLAWS, parts, cells, rows, warnings, seed, started
+    )  # fmt: skip
+
+
+def _pinhole_seconds(cells: dict[str, Any]) -> float | None:
+    """Return what our anomaly maps took for one pinhole test, in seconds; None where they were not run."""
+    found = [row["ours"]["value"] for row in cells.get("table_2", ()) if row["key"] == "total_s"]
+    return float(found[0]) if found else None
 
 
 def run_fracture_paper(
