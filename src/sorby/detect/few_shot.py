@@ -11,7 +11,7 @@ from sorby.detect.predictors import Predictor
 from sorby.detect.recipe import BoxSection, FewShotSection
 from sorby.errors import InputError
 
-_BATCH = 4096
+_BATCH = 2048
 _LEAST_SPREAD = 1e-3
 _BETA = 1 / 9
 
@@ -61,19 +61,23 @@ def fit_predictor(
     if base is not None and section.regressor == "kept" and base.agnostic and predictor.agnostic:
         predictor.boxes.load_state_dict(base.boxes.state_dict())
     weights = _weights(lessons.labels, counts, section.background)
-    _standardise(predictor, lessons, weights)
-    _imprint(predictor, lessons)
+    described = lessons.described.float()
+    _standardise(predictor, described, weights)
+    ready = predictor.standardised(described)
+    _imprint(predictor, ready, lessons.labels)
     start = {name: value.detach().clone() for name, value in predictor.boxes.named_parameters()}
-    optimiser = torch.optim.Adam(
-        [each for each in predictor.parameters() if each.requires_grad], lr=section.learning_rate
-    )
+    optimiser = torch.optim.Adam(predictor.parameters(), lr=section.learning_rate)
     generator = np.random.default_rng([seed, 11])
-    steps = section.steps
-    for step in range(steps):
+    hidden_part = described[:, :hidden]
+    for step in range(section.steps):
         for group in optimiser.param_groups:
-            group["lr"] = section.learning_rate * 0.5 * (1 + np.cos(np.pi * step / steps))
+            group["lr"] = section.learning_rate * 0.5 * (1 + np.cos(np.pi * step / section.steps))
         rows = _rows(len(lessons), generator)
-        loss = _loss(predictor, lessons, weights, rows)
+        loss = _class_loss(predictor, ready[rows], lessons.labels[rows], weights[rows])
+        shows = rows[lessons.labels[rows] < n_classes]
+        if len(shows):
+            moves = predictor.boxes(hidden_part[shows])
+            loss = loss + _box_loss(predictor, moves, lessons.labels[shows], lessons.offsets[shows], weights[shows])
         for name, value in predictor.boxes.named_parameters():
             loss = loss + section.weight_decay * (value - start[name]).square().sum()
         if not predictor.cosine:
@@ -99,34 +103,32 @@ def _weights(labels: torch.Tensor, counts: torch.Tensor, background: float) -> t
     return (share / counts.clamp(min=1))[labels]
 
 
-def _standardise(predictor: Predictor, lessons: Lessons, weights: torch.Tensor) -> None:
+def _standardise(predictor: Predictor, described: torch.Tensor, weights: torch.Tensor) -> None:
     """Set centre and spread from the lessons."""
-    values = lessons.described.float()
-    mean = (values * weights[:, None]).sum(0) / weights.sum()
-    deviation = (((values - mean).square() * weights[:, None]).sum(0) / weights.sum()).sqrt()
+    share = (weights / weights.sum())[:, None]
+    mean = (described * share).sum(0)
+    deviation = ((described - mean).square() * share).sum(0).sqrt()
     predictor.centre.copy_(mean)
     predictor.spread.copy_(deviation.clamp(min=_LEAST_SPREAD))
 
 
 @torch.no_grad()
-def _imprint(predictor: Predictor, lessons: Lessons) -> None:
+def _imprint(predictor: Predictor, ready: torch.Tensor, labels: torch.Tensor) -> None:
     """Start each class vector as the mean direction of its lessons."""
-    values = (lessons.described.float() - predictor.centre) / predictor.spread
-    values = functional.normalize(values, dim=1)
-    n = predictor.n_classes + 1
-    sums = torch.zeros(n, values.shape[1]).index_add_(0, lessons.labels, values)
+    sums = torch.zeros(predictor.n_classes + 1, ready.shape[1])
+    sums.index_add_(0, labels, functional.normalize(ready, dim=1))
     predictor.classes.weight.copy_(functional.normalize(sums, dim=1))
 
 
-def _loss(predictor: Predictor, lessons: Lessons, weights: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    described, labels, weight = lessons.described[rows].float(), lessons.labels[rows], weights[rows]
-    logits, moves = predictor(described)
-    loss = (functional.cross_entropy(logits, labels, reduction="none") * weight).sum() / weight.sum()
-    positive = torch.where(labels < predictor.n_classes)[0]
-    if not len(positive):
-        return loss
-    chosen = moves[positive]
+def _class_loss(predictor: Predictor, ready: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    each = functional.cross_entropy(predictor.similarities(ready), labels, reduction="none")
+    return (each * weights).sum() / weights.sum()
+
+
+def _box_loss(
+    predictor: Predictor, moves: torch.Tensor, labels: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
     if not predictor.agnostic:
-        chosen = chosen.view(-1, predictor.n_classes, 4)[torch.arange(len(positive)), labels[positive]]
-    each = functional.smooth_l1_loss(chosen, lessons.offsets[rows][positive], beta=_BETA, reduction="none").sum(1)
-    return loss + (each * weight[positive]).sum() / weight[positive].sum()
+        moves = moves.view(-1, predictor.n_classes, 4)[torch.arange(len(labels)), labels]
+    each = functional.smooth_l1_loss(moves, offsets, beta=_BETA, reduction="none").sum(1)
+    return (each * weights).sum() / weights.sum()

@@ -46,16 +46,23 @@ class Predictor(nn.Module):
         if not self.cosine:
             nn.init.zeros_(self.classes.bias)
 
-    def class_scores(self, described: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes + 1)."""
+    def standardised(self, described: torch.Tensor) -> torch.Tensor:
+        """Return descriptions as the classifier reads them; of length 1 in the cosine form."""
         values = (described - self.centre) / self.spread
+        return values / (values.norm(dim=1, keepdim=True) + _EPSILON) if self.cosine else values
+
+    def similarities(self, values: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, classes + 1) of standardised descriptions."""
         if not self.cosine:
             logits: torch.Tensor = self.classes(values)
             return logits
-        values = values / (values.norm(dim=1, keepdim=True) + _EPSILON)
         weights = self.classes.weight / (self.classes.weight.norm(dim=1, keepdim=True) + _EPSILON)
         similar: torch.Tensor = self.scale * values @ weights.t()
         return similar
+
+    def class_scores(self, described: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, classes + 1)."""
+        return self.similarities(self.standardised(described))
 
     def forward(self, described: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (n, classes + 1) and offsets (n, 4 or 4 * classes)."""
