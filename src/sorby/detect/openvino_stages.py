@@ -43,6 +43,47 @@ class _Dense(nn.Module):
         return (*objectness, *offsets, *kept)
 
 
+class _Maps(nn.Module):
+    """Pixels to the backbone's maps, channels last as OpenVINO hands them over fastest."""
+
+    def __init__(self, stages: Stages) -> None:
+        super().__init__()
+        self.stages = stages
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(each.permute(0, 2, 3, 1) for each in self.stages.maps(images))
+
+
+class FrozenMaps:
+    """A frozen backbone on the CPU while the rest is taught: several times as fast as in torch.
+
+    Parameters
+    ----------
+    stages : Stages
+        Whose backbone does not change any more.
+    precision : {"auto", "fp32", "bf16"}
+    """
+
+    def __init__(self, stages: Stages, precision: Precision = "auto") -> None:
+        self._stages, self._precision = stages, resolve_precision(precision)
+        self._core = openvino.Core()
+        self._requests: dict[tuple[int, ...], openvino.InferRequest] = {}
+
+    def __call__(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the maps, each (N, C, h, w), of uint8 images (N, H, W, C)."""
+        shape = tuple(images.shape)
+        if shape not in self._requests:
+            example = torch.zeros(shape, dtype=torch.uint8)
+            self._requests = {
+                shape: compiled(self._core, _Maps(self._stages), example, "images", shape, self._precision)
+            }
+        request = self._requests[shape]
+        request.infer({0: images.numpy()})
+        return [
+            torch.from_numpy(np.array(each.data, np.float32)).permute(0, 3, 1, 2) for each in request.output_tensors
+        ]
+
+
 class OpenVINORunner:
     """Stages compiled for the CPU; a graph for each size of batch and image, made when it is first seen.
 
@@ -105,7 +146,8 @@ class OpenVINORunner:
         if not len(rows):
             return np.zeros((0, self._stages.recipe.box.width), np.float32)
         if self._hidden is None:
-            self._hidden = self._compiled(self._stages.box_head, torch.zeros(2, *rows.shape[1:]), "rows", None)
+            example = torch.zeros(2, *rows.shape[1:])
+            self._hidden = compiled(self._core, self._stages.box_head, example, "rows", None, self.precision)
         self._hidden.infer({0: np.ascontiguousarray(rows)})
         return np.array(self._hidden.output_tensors[0].data, np.float32)
 
@@ -114,23 +156,26 @@ class OpenVINORunner:
             if len(self._dense) >= self._MOST_SHAPES:
                 self._dense.pop(next(iter(self._dense)))
             example = torch.zeros(shape, dtype=torch.uint8)
-            self._dense[shape] = self._compiled(_Dense(self._stages, self._with_maps), example, "images", shape)
+            graph = _Dense(self._stages, self._with_maps)
+            self._dense[shape] = compiled(self._core, graph, example, "images", shape, self.precision)
         return self._dense[shape]
 
-    def _compiled(
-        self, graph: nn.Module, example: torch.Tensor, name: str, shape: Sequence[int] | None
-    ) -> openvino.InferRequest:
-        buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                graph.eval(), (example,), buffer,  # type: ignore[arg-type]
-                dynamo=False, opset_version=17, input_names=[name],
-                dynamic_axes=None if shape is not None else {name: {0: "n"}},
-            )  # fmt: skip
-        model = self._core.read_model(buffer.getvalue())
-        hints = {
-            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        return self._core.compile_model(model, "CPU", hints).create_infer_request()
+
+def compiled(
+    core: openvino.Core, graph: nn.Module, example: torch.Tensor, name: str, shape: Sequence[int] | None, precision: str
+) -> openvino.InferRequest:
+    """Compile a module for the CPU; for the shape of *example*, or for any number of rows where *shape* is None."""
+    buffer = io.BytesIO()
+    modes = [(part, part.training) for part in graph.modules()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.eval(), (example,), buffer,  # type: ignore[arg-type]
+            dynamo=False, opset_version=17, input_names=[name],
+            dynamic_axes=None if shape is not None else {name: {0: "n"}},
+        )  # fmt: skip
+    for part, training in modes:
+        part.training = training
+    model = core.read_model(buffer.getvalue())
+    hints = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32", "PERFORMANCE_HINT": "LATENCY"}
+    return core.compile_model(model, "CPU", hints).create_infer_request()

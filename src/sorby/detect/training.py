@@ -19,6 +19,7 @@ from sorby.backbone import runtime
 from sorby.backbone.checkpoint import load_checkpoint, save_checkpoint
 from sorby.detect.losses import sampled, second_stage_losses
 from sorby.detect.network import DetectorNetwork, Levels
+from sorby.detect.openvino_stages import FrozenMaps
 from sorby.detect.pictures import Example, changed, stacked
 from sorby.detect.recipe import DetectRecipe
 from sorby.errors import InputError
@@ -59,11 +60,16 @@ class _Losses(nn.Module):
         self.network, self.frozen = network, frozen
 
     def forward(
-        self, images: torch.Tensor, targets: list[dict[str, torch.Tensor]], generator: torch.Generator
+        self,
+        images: torch.Tensor,
+        targets: list[dict[str, torch.Tensor]],
+        generator: torch.Generator,
+        maps: list[torch.Tensor] | None = None,
     ) -> dict[str, torch.Tensor]:
         stages, size = self.network.stages, (int(images.shape[1]), int(images.shape[2]))
-        with torch.set_grad_enabled("backbone" not in self.frozen):
-            maps = stages.maps(images)
+        if maps is None:
+            with torch.set_grad_enabled("backbone" not in self.frozen):
+                maps = stages.maps(images)
         with torch.set_grad_enabled("pyramid" not in self.frozen):
             levels = Levels((key, each.float()) for key, each in stages.levels(maps).items())
         real = [{"boxes": each["boxes"][~each["ignored"]]} for each in targets]
@@ -136,6 +142,9 @@ def train(
     first, history = _resume(path, identity, network, optimiser)
     network.train()
     _still(network.stages.body)  # few images make poor batch statistics
+    frozen_maps = None
+    if target == "cpu" and "backbone" in section.freeze:
+        frozen_maps = FrozenMaps(network.stages, "bf16" if bf16 else "fp32")
     sums: dict[str, float] = {}
     order = _Order(len(examples), seed)
     with bar("teaching", section.steps) as advance:
@@ -147,7 +156,9 @@ def train(
             batch = [changed(examples[k], section, rng) for k in order.rows(step, section.batch)]
             torch.manual_seed(seed * 1_000_003 + step)  # the proposal network samples its anchors
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            found = losses(fabric.to_device(torch.from_numpy(stacked(batch))), _targets(batch, fabric), generator)
+            images = torch.from_numpy(stacked(batch))
+            maps = None if frozen_maps is None else frozen_maps(images)
+            found = losses(fabric.to_device(images), _targets(batch, fabric), generator, maps)
             total = torch.stack(list(found.values())).sum()
             if not math.isfinite(float(total.detach())):
                 raise InputError(
