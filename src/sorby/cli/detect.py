@@ -9,6 +9,7 @@ import click
 
 from sorby.cli._frame import overrides, reports
 from sorby.cli._options import device_option, out_option, recipe_options, signed_option
+from sorby.cli.detect_name import name
 from sorby.detect import recipe as recipes
 from sorby.detect.recipe import DetectRecipe
 
@@ -31,6 +32,10 @@ def _percent(value: float | None) -> str:
 def _figure(value: float | None, bounds: list[float] | None) -> str:
     sure = "no interval" if bounds is None else f"95 % CI {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"
     return f"{_percent(value)}  ({sure})"
+
+
+def _boxes(count: int) -> str:
+    return f"{count} box" if count == 1 else f"{count} boxes"
 
 
 def _notes(result: dict[str, Any]) -> list[str]:
@@ -60,7 +65,7 @@ def _show_base(result: dict[str, Any]) -> str:
 def _show_train(result: dict[str, Any]) -> str:
     taught = result["taught"]
     per_class = (
-        f"  {name:<20} AP50 {_percent(each['ap50'])}, {each['n_boxes']} boxes"
+        f"  {name:<20} AP50 {_percent(each['ap50'])}, {_boxes(each['n_boxes'])}"
         for name, each in result["per_class"].items()
     )
     return "\n".join(
@@ -88,7 +93,7 @@ def _show_evaluation(result: dict[str, Any]) -> str:
         *(f"{name.upper():<9} {_estimate(result[name])}" for name in ("ap50", "ap", "ap75")),
         f"judged on {result['n_images']} images with {result['n_boxes']} boxes, {result['n_good']} without any",
         *(
-            f"  {name:<20} AP50 {_estimate(each['ap50'])}, {each['ap50']['boxes']} boxes"
+            f"  {name:<20} AP50 {_estimate(each['ap50'])}, {_boxes(each['ap50']['boxes'])}"
             for name, each in result["per_class"].items()
         ),
     ]
@@ -183,3 +188,6 @@ def evaluate(
     from sorby.workflow.detection.evaluating import evaluate_detector
 
     return evaluate_detector(bundle, data, out, seed=seed, require_signed=require_signed, device=device)
+
+
+detect.add_command(name)

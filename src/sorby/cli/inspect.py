@@ -23,11 +23,19 @@ def _show(result: dict[str, Any]) -> str:
         f"{result['n']} images: {counts}",
         f"{result['referred']} referred to a person" + (f" ({reasons})" if reasons else ""),
         f"verdicts  {result['verdicts']}",
+        *_finding_lines(result),
         f"{result['images_per_s']:.0f} images/s",
         *_specimen_lines(result.get("by_specimen")),
         *(f"note      {line}" for line in result["warnings"]),
     ]
     return "\n".join(lines)
+
+
+def _finding_lines(result: dict[str, Any]) -> list[str]:
+    if "findings" not in result:
+        return []
+    counts = ", ".join(f"{count} {name}" for name, count in result["found"].items())
+    return [f"findings  {result['findings']}: {counts or 'none'}"]
 
 
 def _specimen_lines(found: dict[str, Any] | None) -> list[str]:
@@ -47,7 +55,11 @@ def _specimen_lines(found: dict[str, Any] | None) -> list[str]:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @out_option("Folder for verdicts.csv and overlays; must not hold verdicts yet.")
-@click.option("--explain", is_flag=True, help="Write a picture of where the classifier looked, for every image.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Write a picture of where the classifier looked, or of what was found, for every image.",
+)
 @click.option(
     "--colormap",
     type=click.Choice(["jet", "viridis", "cividis", "inferno", "magma"]),

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from sorby.backbone.runtime import Device
-from sorby.bundle import OpenBundle
+from sorby.bundle import OpenBundle, open_bundle
 from sorby.classify import Classifier, Verdict
+from sorby.detect import KIND as BOXES
 from sorby.errors import InputError, Quarantined
 from sorby.files import atomic_write, explained, write_json
 from sorby.micrograph import Micrograph, find_images, read
 from sorby.progress import bar
 from sorby.workflow.archive.bar_magnifications import told_by_bars
 from sorby.workflow.explaining import Method, write_overlays
-from sorby.workflow.opening import open_classifier
+from sorby.workflow.opening import classifier_of
 from sorby.workflow.specimens.seeing import Seen, looked_at
 from sorby.workflow.specimens.verdicts import Specimens, judge_specimens, open_judge
 
@@ -125,6 +126,7 @@ def inspect(
     Parameters
     ----------
     bundle : path
+        A classifier, or a box detector (see `sorby.workflow.detection.inspecting.inspect_boxes`).
     paths : sequence of path
         Image files and folders.
     out : path
@@ -173,7 +175,13 @@ def inspect(
         powers = specimens.magnification_of(files)
     if magnification is not None:
         powers = dict.fromkeys(files, magnification)
-    classifier, opened = open_classifier(bundle, require_signed=require_signed)
+    opened = open_bundle(bundle, require_signed=require_signed)
+    if opened.description.kind == BOXES:
+        from sorby.workflow.detection.inspecting import inspect_boxes  # torch's detection parts are slow to load
+
+        _refuse_for_boxes(by_specimen=by_specimen, specimen_judge=specimen_judge, map=method, layer=layer)
+        return inspect_boxes(opened, files, out, explain=explain, pixel_size_um=pixel_size_um, device=device)
+    classifier = classifier_of(opened)
     judge = None if specimen_judge is None else open_judge(specimen_judge, opened.sha256, require_signed=require_signed)
     seen = Seen()
     classifier.runtime(device)
@@ -209,6 +217,20 @@ def inspect(
         result["by_specimen"] = found
     write_json(out / "inspection.json", result)
     return result
+
+
+def _refuse_for_boxes(**asked: object) -> None:
+    """Refuse what only a classifier can be asked.
+
+    Raises
+    ------
+    InputError
+    """
+    for name, value in asked.items():
+        if value not in (None, "auto"):
+            raise InputError(
+                f"--{name.replace('_', '-')} is for classifiers, and this is a box detector", "leave it out"
+            )
 
 
 def _write(target: Path, outcomes: Iterable[Verdict | Quarantined], classifier: Classifier, tally: Tally) -> None:

@@ -5,6 +5,7 @@ Frozen stages see each image once. What they make of it is kept, so that a fold 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ from sorby.detect.pictures import Fitted
 from sorby.detect.recipe import DetectRecipe
 from sorby.detect.teaching import examples_of, teach_few
 from sorby.detect.tiles import TileBoxes
-from sorby.errors import InputError, Quarantined
+from sorby.errors import InputError, Quarantined, SorbyWarning
 from sorby.evidence.boxes import FoundBoxes
 from sorby.micrograph import Pixels
 from sorby.progress import bar
@@ -115,8 +116,25 @@ def folds_of(images: LabelledImages, *, seed: int, most: int = FOLDS) -> Folds |
     count = len(np.unique(images.specimens))
     if count < LEAST:
         return None
-    folds: Folds = kfold(images.strata, min(most, count), groups=images.groups, seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SorbyWarning)  # it speaks of strata; `never_found` says what matters
+        folds: Folds = kfold(images.strata, min(most, count), groups=images.groups, seed=seed)
     return folds
+
+
+def never_found(images: LabelledImages, folds: Folds) -> list[str]:
+    """Say of which classes all boxes lie in one fold, so that the predictor that judges them has never seen them."""
+    lone = []
+    for k, name in enumerate(images.classes):
+        there = {int(fold) for fold, each in zip(folds, images.truth, strict=True) if (each.labels == k).any()}
+        lone += [name] if len(there) == 1 else []
+    if not lone:
+        return []
+    what, one = ("specimen", "specimens") if images.named else ("image", "images")
+    return [
+        f"too few {one} show {', '.join(lone)}: whoever judges them has never seen them, so that they count as missed;"
+        f" label a second {what}"
+    ]
 
 
 def out_of_fold(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from sorby.evidence.boxes import FoundBoxes, TrueBoxes
 from sorby.evidence.detection_errors import DetectionErrors, detection_errors
 from sorby.evidence.detection_metrics import DetectionScores, detection_scores
 from sorby.files import atomic_write, write_text
-from sorby.micrograph import Pixels, read
+from sorby.micrograph import Micrograph, Pixels, read
 from sorby.progress import bar
 from sorby.workflow.detection.labelled import LabelledImages, micrographs
+from sorby.workflow.detection.large_images import detect_micrographs
 
 FINDING_COLUMNS = ("image", "x", "y", "w", "h", "label", "score", "area_um2")
 HEADLINES = ("ap", "ap50", "ap75")
@@ -103,13 +104,13 @@ def detect_all(
     found: list[FoundBoxes] = []
     quarantined: list[Quarantined] = []
 
-    def pixels() -> Iterable[Pixels]:
+    def readable() -> Iterator[Micrograph]:
         for row, micrograph in micrographs(images, quarantined):
             rows.append(row)
-            yield micrograph.pixels
+            yield micrograph
 
     with bar(label, len(images)) as advance:
-        for each in detector.detect(pixels(), device=device, score=0.0):
+        for _, each, _ in detect_micrographs(detector, readable(), device=device, score=0.0):
             found.append(each)
             advance(1)
     return rows, found, quarantined

@@ -27,7 +27,7 @@ from sorby.evidence.boxes import FoundBoxes
 from sorby.files import write_json, write_text
 from sorby.progress import bar
 from sorby.workflow.detection.bases import Say, open_base
-from sorby.workflow.detection.cross_fitting import LEAST, folds_of, found_on, out_of_fold, see
+from sorby.workflow.detection.cross_fitting import LEAST, folds_of, found_on, never_found, out_of_fold, see
 from sorby.workflow.detection.judging import (
     HEADLINES,
     Judged,
@@ -40,6 +40,7 @@ from sorby.workflow.detection.judging import (
     write_page,
 )
 from sorby.workflow.detection.labelled import LabelledImages, labelled_images, micrographs
+from sorby.workflow.detection.large_images import taught_sizes
 from sorby.workflow.runs import RUN_FILE, noting, refuse_finished
 
 BUNDLE = "detector.sorby"
@@ -281,6 +282,7 @@ def _behind_frozen_stages(division: Division, recipe: DetectRecipe, base: Detect
         what = "specimens" if teaching.named else "images"
         protocol = f"cross-fitted: {int(folds.max()) + 1} folds over {count} {what}"
         parts = [f"fold-{fold + 1}" for fold in folds.tolist()]
+        warnings += never_found(teaching, folds)
         result = judged(teaching, out_of, protocol, threshold=final.threshold, seed=seed, parts=parts)
     if result is None:
         warnings.append(_not_judged(teaching))
@@ -449,12 +451,8 @@ def _write(
 
 
 def _described(outcome: Outcome, base: str) -> Detector:
-    """Return the detector with the facts that its use needs: the scales it was taught at."""
-    sizes = outcome.teaching.pixel_sizes_um()
-    known = sizes[np.isfinite(sizes) & (sizes > 0)]
-    span = [float(known.min()), float(known.max())] if len(known) else None
-    facts = {**outcome.detector.facts, "base": base, "pixel_sizes_um": span}
-    return replace(outcome.detector, facts=facts)
+    """Return the detector with the facts that its use needs: how large what it was taught on is."""
+    return replace(outcome.detector, facts={**outcome.detector.facts, "base": base, **taught_sizes(outcome.teaching)})
 
 
 def _page(
