@@ -76,7 +76,12 @@ class Detector:
         return self._runners[key]
 
     def detect(
-        self, images: Iterable[Image], *, device: runtime.Device = "auto", score: float | None = None
+        self,
+        images: Iterable[Image],
+        *,
+        device: runtime.Device = "auto",
+        precision: runtime.Precision = "auto",
+        score: float | None = None,
     ) -> Iterator[FoundBoxes]:
         """Yield what is on each image.
 
@@ -85,6 +90,8 @@ class Detector:
         images : iterable of ndarray, (H, W) or (H, W, 3)
             uint8, uint16 or float32.
         device : {"auto", "cpu", "cuda"}
+        precision : {"auto", "fp32", "bf16"}
+            On the CPU.
         score : float, optional
             Least score; the detector's threshold by default.
 
@@ -96,7 +103,7 @@ class Detector:
         least = self.threshold if score is None else score
         for group in _grouped(images, self.recipe):
             fitted = list(chain.from_iterable(pieces for pieces, _, _ in group))
-            described = describe_images(self.runner(device), (each.pixels for each in fitted))
+            described = describe_images(self.runner(device, precision), (each.pixels for each in fitted))
             found = iter([self.found(each, piece) for each, piece in zip(described, fitted, strict=True)])
             for pieces, tiles, size in group:
                 yield self.joined([next(found) for _ in pieces], tiles, size).above(least)

@@ -265,7 +265,7 @@ class FewShotSection(Section):
     classes: Literal["novel", "all"] = "novel"
     regressor: Literal["kept", "random"] = "kept"
     views: Literal[1, 2, 4, 8] = 4
-    jitter: int = Field(24, ge=0, le=200)
+    jitter: int = Field(4, ge=0, le=200)
     steps: int = Field(300, ge=1, le=50_000)
     learning_rate: float = Field(0.02, gt=0, le=1)
     weight_decay: float = Field(1e-3, ge=0, le=1)

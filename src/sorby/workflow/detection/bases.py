@@ -185,7 +185,7 @@ def phantom_base(
     say : callable, optional
     """
     recipe = recipe or recipes.load(PHANTOM_RECIPE)
-    told = f"{recipe.model_dump_json()}|{pictures}|{renderer_version()}"
+    told = f"{recipe.model_dump_json(exclude={'few_shot', 'output'})}|{pictures}|{renderer_version()}"
     path = home() / "detectors" / f"{recipe.name}-{sha256_bytes(told.encode())[:12]}.sorby"
     if path.exists():
         return path
