@@ -14,7 +14,8 @@ from sorby.line.components import Region
 from sorby.line.scorer import GreyStrip
 from sorby.line.strips import Bookmark, Strip
 
-_CONTEXT_PX, _LEAST_PX, _MOST_PX = 24, 96, 384
+CONTEXT_PX, LEAST_PX, MOST_PX = 24, 96, 384
+"""Surroundings shown on each side, and the least and largest edge of a picture."""
 
 
 class RecentStrips:
@@ -108,10 +109,10 @@ def write_crop(path: Path, pixels: GreyStrip) -> None:
 
 def _window(span: tuple[int, int], peak: int) -> tuple[int, int]:
     """Return where a picture begins and ends on one axis; the beginning is never below 0."""
-    size = span[1] - span[0] + 2 * _CONTEXT_PX
-    if size > _MOST_PX:
-        first = min(max(peak - _MOST_PX // 2, span[0] - _CONTEXT_PX), span[1] + _CONTEXT_PX - _MOST_PX)
-        return max(0, first), max(0, first) + _MOST_PX
-    size = max(size, _LEAST_PX)
+    size = span[1] - span[0] + 2 * CONTEXT_PX
+    if size > MOST_PX:
+        first = min(max(peak - MOST_PX // 2, span[0] - CONTEXT_PX), span[1] + CONTEXT_PX - MOST_PX)
+        return max(0, first), max(0, first) + MOST_PX
+    size = max(size, LEAST_PX)
     first = max(0, (span[0] + span[1] - size) // 2)
     return first, first + size
