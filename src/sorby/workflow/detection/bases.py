@@ -213,7 +213,7 @@ def renderer_version() -> str:
 
 def _about(recipe: DetectRecipe, pictures: int) -> str:
     """Say how long it takes, by rule of thumb: rendering, and steps by batch and size of the input."""
-    seconds = 0.03 * pictures + recipe.teaching.steps * recipe.teaching.batch * (recipe.image.short_side / 256) ** 2 / 8
+    seconds = 0.02 * pictures + 0.04 * recipe.teaching.steps * recipe.teaching.batch * (recipe.image.short_side / 256) ** 2
     minutes = max(1, round(seconds / 60))
     return f"about {minutes} minutes" if minutes < 90 else f"about {minutes / 60:.0f} hours"
 
