@@ -2,7 +2,7 @@
 
 Pinholes with 5 and 10 examples, scratches and scuffs with 5, as Yan et al. (2023, Tables 5 to 7), on crops of rendered
 sheets; pinholes off centre beside. All ways of teaching see the same draws. Images are fitted to the recipe's short
-side, and one layer is taught on what the frozen stages make of the examples: a shortened schedule, stated in the result.
+side, and one layer is taught on what the frozen stages make of the examples: a shorter schedule, stated in the result.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from sorby.evidence.repeat_intervals import RepeatInterval
 from sorby.workflow.detection.protocol import FewShotResult, FewShotSettings
 from sorby.workflow.papers import yan2023 as s3
 from sorby.workflow.papers.membrane_detection import DetectionRequest, line_loads, run_detection
-
-_PAPER = {"ap", "ap50", "ap75"}
 
 
 def published(result: FewShotResult) -> dict[str, Any]:
@@ -100,7 +98,9 @@ def main() -> None:
             "protocols": {each.name: described(each) for each in run.results},
             "times": {kind: each.as_dict() for kind, each in run.times.items()},
             "published_ms": s3.TABLE_7[0],
-            "line": [each.as_dict() for each in line_loads(run.times)],
+            "line": [
+                each.as_dict() for each in line_loads({kind: each.images_per_s for kind, each in run.times.items()})
+            ],
             "seconds": time.perf_counter() - started,
         },
     )

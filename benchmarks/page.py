@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import page_corrosion
+import page_detection
 import page_fracture
 from page_tables import percent, table
 
@@ -445,6 +446,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "pro_speed": _pro,
     **page_fracture.SECTIONS,
     **page_corrosion.SECTIONS,
+    **page_detection.SECTIONS,
 }
 
 

@@ -41,6 +41,8 @@ NAMES = (
     "plate_map",
     "synthesis_kid",
     "synthesis_ablation",
+    "membrane_few_shot",
+    "detector_speed",
 )
 
 
