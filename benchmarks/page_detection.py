@@ -9,6 +9,7 @@ from page_tables import table
 Result = dict[str, Any]
 
 _FIRST = "two stages"
+_FORMS = ("voc07_ap", "merged_ap50", "recall", "images_silent", "centre_recall", "area_covered")
 _KEYS = (("ap", "AP"), ("ap50", "AP50"), ("ap75", "AP75"))
 
 
@@ -57,9 +58,8 @@ def few_shot(r: Result) -> str:
     forms = []
     for name, protocol in r["protocols"].items():
         found = protocol["arms"][_FIRST]["figures"]
-        forms.append([name, *(_margin(found[key]) for key in
-                              ("voc07_ap", "merged_ap50", "recall", "images_silent", "centre_recall", "area_covered")),
-                      f"{100 * found['ap']['margin_z']:.1f}" if found["ap"]["margin_z"] is not None else "-"])  # fmt: skip
+        z = found["ap"]["margin_z"]
+        forms.append([name, *(_margin(found[key]) for key in _FORMS), "-" if z is None else f"{100 * z:.1f}"])
     pairs = [
         [name, arm, *(_points(entry[key]) if key in entry else "-" for key in ("ap", "ap50", "merged_ap50")),
          str(entry["merged_ap50"]["n"])]
@@ -119,8 +119,8 @@ def _times(r: Result) -> str:
         for kind, entry in r["times"].items()
     )
     return f"""
-Time an image, from pixels in memory to boxes: {said}; published {r["published_ms"]} ms on a GPU at 800 px. Four sheets at
-10 ft/min, 22 s:
+Time an image, from pixels in memory to boxes: {said}; published {r["published_ms"]} ms on a GPU at 800 px. Four
+sheets at 10 ft/min, 22 s:
 
 {_line(r["line"])}
 """
