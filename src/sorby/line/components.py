@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
 
-from sorby.line.scorer import ScoreMap
+from sorby.line.scorer import NameMap, ScoreMap
 
 DIRECTIONS = 90
 _ANGLES = np.pi * np.arange(DIRECTIONS) / DIRECTIONS
@@ -29,7 +29,7 @@ _Ints = npt.NDArray[np.int64]
 _SUMS = ("cells", "sum_row", "sum_col", "sum_score")
 _LEAST = ("row0", "col0")
 _MOST = ("row1", "col1", "streak")
-_PEAK = ("peak", "peak_row", "peak_col")
+_PEAK = ("peak", "peak_row", "peak_col", "name")
 _NAMES = (*_SUMS, *_LEAST, *_MOST, *_PEAK)
 
 
@@ -53,6 +53,8 @@ class Region:
         Number of the streak it is a piece of, 0 for none.
     continues : bool
         It was closed for its length and goes on in the next piece.
+    name : int
+        Class of the cell with the largest score; -1 where the detector names none.
     """
 
     cells: int
@@ -65,6 +67,7 @@ class Region:
     extents_mm: npt.NDArray[np.float64]
     streak: int
     continues: bool
+    name: int = -1
 
 
 class RegionTracer:
@@ -96,7 +99,7 @@ class RegionTracer:
         """Regions that may go on in the next strip."""
         return len(self._table["cells"])
 
-    def add(self, scores: ScoreMap, row: int, *, joins: bool) -> list[Region]:
+    def add(self, scores: ScoreMap, row: int, *, joins: bool, names: NameMap | None = None) -> list[Region]:
         """Take the map of a strip's core.
 
         Parameters
@@ -107,6 +110,8 @@ class RegionTracer:
             Line of the web at which the first cell begins.
         joins : bool
             The map continues the one before without a gap.
+        names : ndarray of int16, shape (H, W), optional
+            Class of each cell.
 
         Returns
         -------
@@ -119,7 +124,7 @@ class RegionTracer:
         if n == 0 and self.open_regions == 0:
             self._edge = np.zeros(scores.shape[1], np.int64)
             return closed
-        table, reach = self._measure(labels, n, scores, row)
+        table, reach = self._measure(labels, n, scores, row, names)
         group = self._unite(labels[0], n)
         merged, merged_reach = _merge(self._table, self._reach, table, reach, group)
         k = self.open_regions
@@ -148,7 +153,8 @@ class RegionTracer:
         self._streaks = state["streaks"]
         edge = state["edge"]
         self._edge = np.zeros(edge, np.int64) if isinstance(edge, int) else np.array(edge, np.int64)
-        self._table = {name: np.array(state["table"][name], np.float64) for name in _NAMES}
+        blank = [None] * len(state["table"]["cells"])  # a journal from before regions had names
+        self._table = {name: np.array(state["table"].get(name, blank), np.float64) for name in _NAMES}
         self._table = {name: np.where(np.isnan(v), _BLANK[name], v) for name, v in self._table.items()}
         self._reach = np.frombuffer(base64.b64decode(state["reach"]), "<f8").reshape(-1, 2, DIRECTIONS).copy()
 
@@ -161,7 +167,7 @@ class RegionTracer:
         }
 
     def _measure(
-        self, labels: npt.NDArray[Any], n: int, scores: ScoreMap, row: int
+        self, labels: npt.NDArray[Any], n: int, scores: ScoreMap, row: int, names: NameMap | None
     ) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
         """Return the table of a strip's own regions and their reach."""
         if n == 0:
@@ -187,6 +193,7 @@ class RegionTracer:
             "peak": value[best],
             "peak_row": rows[best],
             "peak_col": cols[best],
+            "name": np.full(n, -1.0) if names is None else names[at_row, at_col][best].astype(np.float64),
         }
         return table, _reach(label, rows * self._pixel_mm[0], cols * self._pixel_mm[1])
 
@@ -255,6 +262,7 @@ class RegionTracer:
                 extents_mm=np.asarray(reach[i, 1] - reach[i, 0] + 2 * spread),
                 streak=int(table["streak"][i]),
                 continues=continues,
+                name=int(max(table["name"][i], -1)),
             )
             for i in order
         ]

@@ -68,6 +68,8 @@ class Defect:
     severe : bool
     crop : str
         Its picture, relative to the folder of the roll map; empty where there is none.
+    label : str
+        Its class; empty where the detector names none.
     """
 
     number: int
@@ -89,6 +91,7 @@ class Defect:
     continues: bool
     severe: bool
     crop: str
+    label: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object."""
@@ -135,6 +138,7 @@ def measure(
     severe: bool,
     crop: str,
     limits: tuple[int, int],
+    label: str = "",
 ) -> Defect:
     """Return *region* in millimetres.
 
@@ -150,6 +154,8 @@ def measure(
     crop : str
     limits : (int, int)
         Line after the last and column after the last that were seen; the outermost cells may reach beyond.
+    label : str
+        Of its class.
     """
     length, width, orientation = smallest_rectangle(region.extents_mm)
     along, across = scale.along_mm, scale.across_mm
@@ -175,6 +181,7 @@ def measure(
         continues=region.continues,
         severe=severe,
         crop=crop,
+        label=label,
         # A micrometre, and six digits of a score, are more than is known; they keep the files short.
         **{name: float(f"{value:.6g}") if "score" in name else round(value, 3) for name, value in figures.items()},
     )

@@ -21,7 +21,7 @@ from sorby.errors import SorbyError
 from sorby.line.latency import Latencies
 from sorby.line.lines import Item, Lane, web_width
 from sorby.line.recorder import RollRecorder
-from sorby.line.scorer import ScoreMap, StripScorer
+from sorby.line.scorer import NamedMap, NameMap, ScoreMap, StripScorer
 from sorby.line.strips import EndOfRoll, Strip, StripMaker, Window, cut, windows
 
 _WAIT_S = 0.1  # how often a waiting thread looks whether it should stop
@@ -48,6 +48,7 @@ class _Scored:
 
     feed: _Feed
     scores: ScoreMap | None
+    names: NameMap | None = None
 
 
 class _Stopped(Exception):
@@ -234,7 +235,7 @@ class Pipeline:
     def _pass_on(self, strips: deque[_Pending]) -> None:
         while strips and strips[0].complete:
             pending = strips.popleft()
-            self._put(self._to_record, _Scored(pending.feed, pending.scores))
+            self._put(self._to_record, _Scored(pending.feed, pending.scores, pending.names))
 
     # -- recording -------------------------------------------------------------------------------------------
 
@@ -254,7 +255,7 @@ class Pipeline:
             if scored.scores is None:
                 self._recorder.recall(last)
             else:
-                self._recorder.add(last, scored.scores)
+                self._recorder.add(last, scored.scores, scored.names)
                 self.latencies.add(1000 * (time.perf_counter() - last.arrived))
             if progress:
                 progress(last.core_rows)
@@ -282,6 +283,7 @@ class _Pending:
         self._stride = stride
         self._missing = 0
         self.scores: ScoreMap | None = None
+        self.names: NameMap | None = None
 
     @property
     def complete(self) -> bool:
@@ -294,9 +296,10 @@ class _Pending:
         self.scores = np.full(shape, -np.inf, np.float32)
         self._missing = windows
 
-    def place(self, job: _Job, scores: ScoreMap, scorer: StripScorer) -> None:
+    def place(self, job: _Job, found: ScoreMap | NamedMap, scorer: StripScorer) -> None:
         assert self.scores is not None
         stride = self._stride
+        scores, names = (found.scores, found.names) if isinstance(found, NamedMap) else (found, None)
         expected = (scorer.rows // stride, scorer.width // stride)
         if scores.shape != expected:
             raise SorbyError(f"the detector returned a map of {scores.shape}, not {expected}")
@@ -306,8 +309,14 @@ class _Pending:
             )
         top, left = scorer.margin_px // stride, (job.window.keep[0] - job.window.left) // stride
         wide = -(-(job.window.keep[1] - job.window.keep[0]) // stride)
-        part = scores[top : top + self.scores.shape[0], left : left + wide]
+        taken = slice(top, top + self.scores.shape[0]), slice(left, left + wide)
+        part = scores[taken]
         at = round((job.lane.across_px + job.window.keep[0]) / stride)
         target = self.scores[:, at : at + wide]
+        if names is not None:
+            if self.names is None:
+                self.names = np.full(self.scores.shape, -1, np.int16)
+            more = part[:, : target.shape[1]] > target
+            self.names[:, at : at + wide][more] = names[taken][:, : target.shape[1]][more]
         np.maximum(target, part[:, : target.shape[1]], out=target)
         self._missing -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sorby.line.crops import RecentStrips, write_crop
 from sorby.line.defects import Scale, measure, smallest_rectangle
 from sorby.line.journal import Journal
 from sorby.line.lines import Incident, web_width
-from sorby.line.scorer import ScoreMap
+from sorby.line.scorer import NameMap, ScoreMap
 from sorby.line.strips import Bookmark, EndOfRoll, Strip
 
 _CONTEXT_ROWS = 512  # lines kept beyond the longest open region, for the surroundings in its picture
@@ -82,9 +83,21 @@ class RollRecorder:
     threshold : float
     crops : Path
         Folder for pictures.
+    classes : sequence of str
+        What the detector's names stand for; empty where it names nothing.
     """
 
-    def __init__(self, journal: Journal, settings: RollSettings, *, stride: int, threshold: float, crops: Path) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        settings: RollSettings,
+        *,
+        stride: int,
+        threshold: float,
+        crops: Path,
+        classes: Sequence[str] = (),
+    ) -> None:
+        self._classes = tuple(classes)
         self._journal, self._settings, self._stride, self._threshold = journal, settings, stride, threshold
         self._folder = crops
         scale = settings.scale
@@ -125,20 +138,22 @@ class RollRecorder:
         self._close_regions(self._tracer.close())
         self._note((Incident("gap", self.counts.row, None, 0, message),))
 
-    def add(self, strip: Strip, scores: ScoreMap) -> None:
+    def add(self, strip: Strip, scores: ScoreMap, names: NameMap | None = None) -> None:
         """Record a strip.
 
         Parameters
         ----------
         strip : Strip
         scores : ndarray of float32, shape (cells of the core, cells of the web)
+        names : ndarray of int16, same shape, optional
+            Class of each cell, from a detector that names what it finds.
         """
         self._note(strip.incidents)
         self._set_aside(strip.quarantined)
         self._recent.add(strip)
         width = web_width(strip.lanes)
         closed = self._tracer.add(
-            self._without_edges(scores, width), strip.core_row, joins=strip.joins and not self._broken
+            self._without_edges(scores, width), strip.core_row, joins=strip.joins and not self._broken, names=names
         )
         self._broken = False
         self._seen_to = (strip.end_row, max(width, self._seen_to[1]) if strip.joins else width)
@@ -235,6 +250,7 @@ class RollRecorder:
             severe=settings.limits.is_severe(region.score, length, self._threshold),
             crop=self._picture(region, counts.defects),
             limits=self._seen_to,
+            label=self._classes[region.name] if 0 <= region.name < len(self._classes) else "",
         )
         self._journal.write("defect", defect.as_dict())
         self._book.judge(defect)

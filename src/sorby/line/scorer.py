@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,23 @@ import numpy.typing as npt
 
 GreyStrip = npt.NDArray[np.uint8]
 ScoreMap = npt.NDArray[np.float32]
+NameMap = npt.NDArray[np.int16]
+"""Class of each cell, an index; -1 for none."""
+
+
+@dataclass(frozen=True, eq=False)
+class NamedMap:
+    """The map of a detector that names what it finds.
+
+    Attributes
+    ----------
+    scores : ndarray of float32, shape (H, W)
+    names : ndarray of int16, shape (H, W)
+        Class of the finding that each cell has its score from; -1 where there is none.
+    """
+
+    scores: ScoreMap
+    names: NameMap
 
 
 class StripScorer(Protocol):
@@ -56,5 +74,5 @@ class StripScorer(Protocol):
     def start(self, slot: int, strip: GreyStrip) -> None:
         """Begin to score *strip*, uint8 (rows, width), in *slot*; may return at once."""
 
-    def finish(self, slot: int) -> ScoreMap:
-        """Wait for *slot* and return its map, float32 (rows // stride, width // stride)."""
+    def finish(self, slot: int) -> ScoreMap | NamedMap:
+        """Wait for *slot* and return its map, float32 (rows // stride, width // stride); with names, if it has any."""

@@ -34,7 +34,7 @@ def boxes_over(pixels: Pixels, found: FoundBoxes, classes: Sequence[str]) -> npt
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     resample = Image.Resampling.NEAREST if factor > 1 else Image.Resampling.LANCZOS
     picture = picture.resize(size, resample)
-    pen, line = ImageDraw.Draw(picture), max(1, round(max(size) / 500))
+    pen, line = ImageDraw.Draw(picture), max(2, round(max(size) / 500))
     font = ImageFont.load_default(max(10, round(max(size) / 70)))
     order = np.argsort(found.scores, kind="stable").tolist()
     for k in order:
@@ -42,7 +42,7 @@ def boxes_over(pixels: Pixels, found: FoundBoxes, classes: Sequence[str]) -> npt
         label = int(found.labels[k])
         colour = _COLOURS[label % len(_COLOURS)]
         frame = (left - line, top - line, max(right, left + 1) + line, max(bottom, top + 1) + line)
-        pen.rectangle(frame, outline="black", width=line + 2)
+        pen.rectangle((frame[0] - 1, frame[1] - 1, frame[2] + 1, frame[3] + 1), outline="black", width=line + 2)
         pen.rectangle(frame, outline=colour, width=line)
         _write(pen, f"{classes[label]} {found.scores[k]:.2f}", (left, top, bottom), size, font, colour)
     return np.asarray(picture, np.uint8)

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from sorby._version import __version__
@@ -28,6 +29,7 @@ _BANDS, _BAND_MM = 10, 500.0
 _SHOT_PX = 220
 _LONG_SHARE = 0.02  # of a band's length: longer defects are drawn as lines
 _THIN = 3.0
+_COLOURS, _MARKERS = (BLUE, ORANGE, GREEN, INK), ("o", "s", "^", "D", "v", "P", "X")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,7 @@ def roll_map_page(facts: RollFacts) -> str:
         n_alarms=len(facts.alarms),
         repeats=facts.repeats,
         overlay=facts.overlay is not None,
+        classes=list(facts.result.get("defects_by_class", ())),
     )
 
 
@@ -105,6 +108,8 @@ def _sentences(facts: RollFacts) -> list[str]:
         if result["defects"]
         else "No defect was found."
     )
+    if by_class := result.get("defects_by_class"):
+        lines.append(f"By class: {', '.join(f'{number} {name}' for name, number in by_class.items())}.")
     lines += [
         f"Every {repeat['period_mm']:.2f} mm the same mark: a roller of {repeat['diameter_mm']:.2f} mm diameter "
         f"({repeat['count']} of {repeat['slots']} turns, {repeat['across_mm']:.0f} mm from the left edge)."
@@ -138,6 +143,10 @@ def roll_map(facts: RollFacts) -> str:
             low, high = number * each, (number + 1) * each
             _band(axes, facts, shown, (low, high), width)
         every[-1].set_xlabel("along the web, mm")
+        if classes := list(result.get("defects_by_class", ())):
+            marks = [Line2D([], [], linestyle="", color=_COLOURS[k % len(_COLOURS)], marker=_MARKERS[k % len(_MARKERS)],
+                            markersize=5) for k in range(len(classes))]  # fmt: skip
+            figure.legend(marks, classes, loc="outside lower center", ncols=6, fontsize=8)
         every[0].set_title("across the web, mm", loc="left", fontsize=9, color=MUTED)
         description = f"Map of {result['metres']:.2f} m of web, {width:.0f} mm wide, with {len(facts.defects)} defects"
         return to_svg(figure, "roll-map", description)
@@ -174,14 +183,27 @@ def _band(axes: Axes, facts: RollFacts, shown: pd.DataFrame, span: tuple[float, 
     lines = shown[is_line & (shown.along_from_mm < span[1]) & (shown.along_to_mm > span[0])]
     here = shown[(shown.along_mm >= span[0]) & (shown.along_mm < span[1])]
     dots = here[~is_line[here.index]]
-    for severe, colour in ((False, BLUE), (True, ORANGE)):
-        ends = _axes_of(lines[lines.severe == severe])
+    for chosen, colour, marker in _kinds(facts, shown):
+        ends = _axes_of(lines[chosen[lines.index]])
         axes.add_collection(LineCollection(ends, colors=colour, linewidths=2, alpha=0.75))
-        part = dots[dots.severe == severe]
+        part = dots[chosen[dots.index]]
         size = np.clip(4 + 6 * part.length_mm.to_numpy(), 5, 90)
-        axes.scatter(part.along_mm, part.across_mm, s=size, color=colour, alpha=0.75, linewidths=0)
+        axes.scatter(part.along_mm, part.across_mm, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0)
+    if facts.result.get("defects_by_class"):
+        worst = here[here.severe]
+        axes.scatter(worst.along_mm, worst.across_mm, s=110, facecolors="none", edgecolors=INK, linewidths=1.0,
+                     linestyles="--")  # fmt: skip
     recurring = here[here.repeat > 0]
     axes.scatter(recurring.along_mm, recurring.across_mm, s=70, facecolors="none", edgecolors=INK, linewidths=1.0)
+
+
+def _kinds(facts: RollFacts, shown: pd.DataFrame) -> list[tuple[pd.Series, str, str]]:
+    """Return which defects are drawn alike, with colour and marker: by class where there are any, else by severity."""
+    classes = list(facts.result.get("defects_by_class", ()))
+    if not classes:
+        return [(shown.severe == severe, colour, "o") for severe, colour in ((False, BLUE), (True, ORANGE))]
+    return [(shown.label == name, _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)])
+            for k, name in enumerate(classes)]  # fmt: skip
 
 
 def _axes_of(defects: pd.DataFrame) -> list[list[tuple[float, float]]]:

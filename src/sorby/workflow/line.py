@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -42,6 +43,12 @@ CANNOT_SEE = (
     "A camera that repeats one frame is told from a web without texture only by noise.",
 )
 
+BOXES_CANNOT_SEE = (
+    "Only what the detector was taught is found and named; a defect of another kind is missed, or takes the nearest "
+    "name.",
+    "A defect is drawn as its box; boxes that touch are one defect, which bears the name of the strongest.",
+)
+
 
 def run_line(
     bundle: Path | str | MakeScorer,
@@ -57,7 +64,7 @@ def run_line(
     Parameters
     ----------
     bundle : path or callable
-        An anomaly bundle, or what makes a `StripScorer` for a number of columns.
+        An anomaly bundle, a box detector, or what makes a `StripScorer` for a number of columns.
     sources : sequence of str, path or LineSource
         A folder of images, an image, a raw file, a named pipe, ``-`` for standard input, ``genicam:FILE.cti``, or a
         source made by the caller. Several are lanes side by side.
@@ -130,8 +137,9 @@ def _run(
     detector: dict[str, Any],
 ) -> dict[str, Any]:
     recorder = RollRecorder(
-        journal, request.settings, stride=scorer.stride, threshold=scorer.threshold, crops=out / "crops"
-    )
+        journal, request.settings, stride=scorer.stride, threshold=scorer.threshold, crops=out / "crops",
+        classes=detector.get("classes", ()),
+    )  # fmt: skip
     before = recorder.counts.scored_pixels, recorder.counts.row, recorder.counts.dropped
     resumed = journal.state is not None
     pipeline = Pipeline(scorer, recorder, live=request.live, queue_strips=request.queue_strips)
@@ -183,8 +191,10 @@ def _conclude(
     alarms = [*found["alarm"], *(_repeat_alarm(number, repeat) for number, repeat in enumerate(repeats, start=1))]
     alarms.sort(key=lambda alarm: (alarm["along_mm"], alarm["kind"]))
     counts, scale = recorder.counts, request.scale
+    named = bool(facts["detector"].get("classes"))
     result = {
         "defects": len(defects),
+        **({"defects_by_class": dict(Counter(defect["label"] for defect in defects).most_common())} if named else {}),
         "defect_list": str(out / "roll_map.csv"),
         "roll_map": str(out / "roll_map.html"),
         "geojson": str(out / "roll_map.geojson"),
@@ -204,7 +214,10 @@ def _conclude(
         "gaps": [alarm for alarm in alarms if alarm["kind"] in ("gap", "lost-lines")],
         "resumed": facts["resumed"],
         "warnings": notes + _warnings(recorder, alarms, request),
-        "cannot_see": list(CANNOT_SEE),
+        "cannot_see": [
+            *(BOXES_CANNOT_SEE if named else ()),
+            *(CANNOT_SEE[:1] + CANNOT_SEE[2:] if named else CANNOT_SEE),
+        ],
         "quarantined": found["quarantined"],
         "detector": facts["detector"],
         "scale": {"along_um": scale.along_um, "across_um": scale.across_um},

@@ -27,6 +27,7 @@ from sorby.micrograph import is_image_name
 
 if TYPE_CHECKING:
     from sorby.backbone.runtime import Precision  # torch takes a while to import
+    from sorby.bundle import OpenBundle
 
 _EDGE_PX = 64  # room for mirrored margins at the web's edges, where the detector has none of its own
 _LANE_STEP_PX = 32
@@ -176,7 +177,7 @@ def open_scorer(
     Raises
     ------
     InputError
-        There is no such bundle, or it is no anomaly bundle.
+        There is no such bundle, or it is neither an anomaly bundle nor a box detector.
     """
     lane = -(-web_width // request.lanes)
     width = -(-(lane + 2 * _EDGE_PX) // _LANE_STEP_PX) * _LANE_STEP_PX
@@ -185,8 +186,13 @@ def open_scorer(
     path = Path(bundle)
     if not path.exists():
         raise InputError(f"{path}: no such bundle", "make one with 'sorby anomaly fit'")
-    from sorby.workflow.anomaly import open_detector  # torch and OpenVINO take a while to import
+    from sorby.bundle import open_bundle  # torch and OpenVINO take a while to import
+    from sorby.detect import KIND as BOXES
+    from sorby.workflow.anomaly import open_detector
 
+    bundle_file = open_bundle(path, require_signed=require_signed)
+    if bundle_file.description.kind == BOXES:
+        return _box_scorer(bundle_file, width, request)
     opened = open_detector(path, require_signed=require_signed)
     try:
         scorer = opened.detector.strip_scorer(width, rows=request.rows, precision=request.precision)
@@ -195,6 +201,23 @@ def open_scorer(
     return scorer, {
         "bundle_sha256": opened.sha256, "signature": opened.signature, "precision": scorer.precision,
         "stride": scorer.stride, "margin_px": scorer.margin_px, "threshold": scorer.threshold,
+    }  # fmt: skip
+
+
+def _box_scorer(bundle: OpenBundle, width: int, request: LineRequest) -> tuple[StripScorer, dict[str, Any]]:
+    """Return what finds and names boxes on strips, and what tells it from another."""
+    from sorby.workflow.detection.opening import open_box_detector
+    from sorby.workflow.detection.strip_scoring import BoxStripScorer
+
+    opened = open_box_detector(bundle)
+    try:
+        scorer = BoxStripScorer(opened.detector, width, rows=request.rows, precision=request.precision)
+    except ValueError as error:
+        raise InputError(f"--rows {request.rows}: {error}", "use strips with more rows, e.g. 512") from error
+    return scorer, {
+        "bundle_sha256": opened.sha256, "signature": opened.signature, "precision": scorer.precision,
+        "stride": scorer.stride, "margin_px": scorer.margin_px, "threshold": scorer.threshold,
+        "classes": list(scorer.classes),
     }  # fmt: skip
 
 
