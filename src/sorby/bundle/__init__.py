@@ -7,6 +7,7 @@ first and never executes anything from it.
 
 from sorby.bundle.description import FORMAT_VERSION, Description, TrainingData, json_schema
 from sorby.bundle.export import FORMATS, Exported, export
+from sorby.bundle.graphs import register_graph_maker
 from sorby.bundle.keys import (
     NewKey,
     SigningKey,
@@ -43,6 +44,7 @@ __all__ = [
     "load_private_key",
     "new_key",
     "open_bundle",
+    "register_graph_maker",
     "register_loader",
     "registered_kinds",
     "rewrite",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sorby.bundle.canonical import printable
+from sorby.bundle.graphs import make_graph
 from sorby.bundle.keys import SigningKey, TrustedKey
 from sorby.bundle.members import DESCRIPTION, GRAPH
 from sorby.bundle.reading import OpenBundle, open_bundle
@@ -107,8 +108,8 @@ def export(
         if form == "description":
             left_out = [name for name in bundle.members if name != DESCRIPTION] + ["checksums and signature"]
             return Exported(form, _copy(bundle, DESCRIPTION, out), left_out, bundle.sha256, UNSIGNED)
-        graph = _graph_of(bundle)
-        files = _copy(bundle, graph, out) if form == "onnx" else _write_openvino(bundle, graph, out)
+        graph, content = _graph_of(bundle)
+        files = _write_onnx(content, out) if form == "onnx" else _write_openvino(bundle, content, out)
         return Exported(form, files, [*_BARE_GRAPH, *_other_members(bundle, graph)], bundle.sha256, UNSIGNED)
 
 
@@ -123,14 +124,19 @@ def _choose(out: Path, to: str | None) -> str:
     return form
 
 
-def _graph_of(bundle: OpenBundle) -> str:
+def _graph_of(bundle: OpenBundle) -> tuple[str, bytes]:
+    """Return the name and content of the graph: a member, or what the task makes of the weights."""
     graphs = [name for name in bundle.members if name.endswith(".onnx")]
+    if not graphs:
+        made = make_graph(bundle)
+        if made is not None:
+            return GRAPH, made
     if GRAPH in graphs:
-        return GRAPH
+        return GRAPH, bundle.read(GRAPH)
     if len(graphs) != 1:
         what = "no ONNX graph" if not graphs else "several ONNX graphs"
         raise BundleError(f"{bundle.path}: holds {what}", "export it as a folder and take what you need")
-    return graphs[0]
+    return graphs[0], bundle.read(graphs[0])
 
 
 def _other_members(bundle: OpenBundle, graph: str) -> Iterable[str]:
@@ -144,7 +150,13 @@ def _copy(bundle: OpenBundle, name: str, out: Path) -> list[Path]:
     return [out]
 
 
-def _write_openvino(bundle: OpenBundle, graph: str, out: Path) -> list[Path]:
+def _write_onnx(content: bytes, out: Path) -> list[Path]:
+    with atomic_write(out) as file:
+        file.write(content)
+    return [out]
+
+
+def _write_openvino(bundle: OpenBundle, content: bytes, out: Path) -> list[Path]:
     """Convert through OpenVINO's own ONNX reader; weights keep their precision."""
     import openvino
 
@@ -152,10 +164,10 @@ def _write_openvino(bundle: OpenBundle, graph: str, out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix="sorby-export-") as scratch:
         converted = Path(scratch) / "model.xml"
         try:
-            openvino.save_model(openvino.Core().read_model(bundle.file(graph)), converted, compress_to_fp16=False)
+            openvino.save_model(openvino.Core().read_model(content), converted, compress_to_fp16=False)
         except RuntimeError as error:
             reason = printable(str(error).strip().splitlines()[-1][:160])
-            raise BundleError(f"{bundle.path}: OpenVINO cannot convert {graph} ({reason})") from error
+            raise BundleError(f"{bundle.path}: OpenVINO cannot convert its graph ({reason})") from error
         # The weights first: the .xml, by which the model is opened, appears only when they are there.
         for source, target in ((converted.with_suffix(".bin"), weights), (converted, out)):
             with open(source, "rb") as reader, atomic_write(target) as writer:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+import sorby.detect  # noqa: F401  it says who makes the graph of a box detector
 from sorby.bundle import FORMATS, OpenBundle, SigningKey, is_encrypted, load_private_key, open_bundle
 from sorby.bundle import export as export_bundle
 from sorby.bundle import verify as verify_bundle

@@ -10,9 +10,10 @@ T.-Y. Lin et al. Feature pyramid networks for object detection. CVPR 2017.
 X. Wang, T. Huang, J. Gonzalez, T. Darrell, F. Yu. Frustratingly simple few-shot object detection. ICML 2020.
 """
 
-from sorby.bundle import register_loader
+from sorby.bundle import register_graph_maker, register_loader
 
 KIND = "boxes"
 """Kind of the bundles that hold a box detector."""
 
 register_loader(KIND, "sorby.detect.detector_bundle:load_bundle")
+register_graph_maker(KIND, "sorby.detect.graph:graph_of_bundle")
