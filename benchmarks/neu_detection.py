@@ -10,8 +10,8 @@ Arms:
 * ``frozen``: all stages those of the phantom base, a predictor taught on cached descriptions (TFA, Wang et al. 2020).
 * ``tuned``: everything but the backbone taught on the K boxes, from the phantom base on.
 * ``imagenet``: the same without any base: what the phantoms bring.
-* ``real-a``, ``real-b``: the base are three real classes, the novel ones the other three, both ways round; ``phantom-a``,
-  ``phantom-b``: the same novel classes behind the phantom base.
+* ``real-a``, ``real-b``: the base goes on learning from all boxes of three real classes, the novel ones are the other
+  three, both ways round; ``phantom-a``, ``phantom-b``: the same novel classes behind the phantom base.
 * ``full``: all 1,260 images.
 
 Every finished run is kept in --work, so a stopped benchmark goes on. Prints one JSON object.
@@ -175,9 +175,7 @@ class Bench:
         for k, seed in wanted:
             started = time.perf_counter()
             examples = self.drawn(classes, k, seed)
-            lessons: list[Lessons] = lessons_of(
-                ready.runner(), examples, len(classes), self.recipe.few_shot, seed=seed
-            )
+            lessons: list[Lessons] = lessons_of(ready.runner(), examples, len(classes), self.recipe.few_shot, seed=seed)
             taught = teach_few(ready, self.recipe, classes, lessons, seed=seed)
             seconds = time.perf_counter() - started
             scores = self.judge.scores(taught, classes, described)
@@ -203,7 +201,9 @@ class Bench:
         classes = HALVES[half]
         rows = [k for k in self.images.taught if len(_of_classes(self.images.examples[k].truth, classes))]
         examples = [self.images.example(k, _of_classes(self.images.examples[k].truth, classes)) for k in rows]
-        recipe = recipes.load("full", {"teaching.freeze": ["backbone"], "teaching.steps": self.tuned.teaching.steps * 2})
+        recipe = recipes.load(
+            "full", {"teaching.freeze": ["backbone"], "teaching.steps": self.tuned.teaching.steps * 2}
+        )
         detector = teach(recipe, classes, examples, base=self.base, state_folder=self.work / f"state-{half}", seed=0)
         save(path, detector, images=[], n_boxes=sum(len(each.truth) for each in examples))
         return detector
@@ -285,7 +285,7 @@ def main() -> None:
     result = {
         "benchmark": "neu_detection",
         "published": PUBLISHED,
-        "protocol": "1,260 images may teach, 540 judge, as published; which they are is ours, so figures compare roughly",
+        "protocol": "1,260 images may teach, 540 judge, as published; the draw is ours, so figures compare roughly",
         "taught": len(bench.images.taught),
         "judged": len(bench.images.judged),
         "judged_sharing_a_field_with_taught": near_duplicates(bench.images),

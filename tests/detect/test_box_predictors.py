@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from sorby.detect.described import Lessons
+from sorby.detect.detector import build
 from sorby.detect.few_shot import fit_predictor
 from sorby.detect.losses import CODER, assign, sampled, second_stage_losses
 from sorby.detect.predictors import Predictor
-from sorby.detect.recipe import BoxSection, FewShotSection
+from sorby.detect.recipe import BoxSection, DetectRecipe, FewShotSection
 from sorby.errors import InputError
 
 
@@ -114,3 +115,12 @@ def test_teaching_is_the_same_for_a_seed():
 def test_a_class_without_a_lesson_is_refused():
     with pytest.raises(InputError, match="1 of 4 classes have no box"):
         fit_predictor(_clouds(5), 4, 20, BoxSection(), FewShotSection(), seed=0)
+
+
+def test_the_proposal_network_is_not_blamed_for_what_nobody_labelled():
+    network = build(DetectRecipe(backbone={"weights": "random"}, pyramid={"channels": 8}, box={"width": 16}), ["a"])
+    anchors = [torch.tensor([[0.0, 0, 20, 20], [30, 30, 50, 50], [33, 33, 43, 43], [70, 70, 90, 90]])]
+    labels, _ = network.stages.rpn.assign_targets_to_anchors(
+        anchors, [_target([[0, 0, 20, 20], [30, 30, 51, 51]], [0, 0], [False, True])]
+    )
+    assert labels[0].tolist() == [1.0, -1.0, -1.0, 0.0]

@@ -19,7 +19,9 @@ CODER = BoxCoder((10.0, 10.0, 5.0, 5.0))
 """Offsets of Girshick et al. (2014), scaled as is usual: a deviation of about 1."""
 
 _POSITIVE = 0.5
-_MOST_IGNORED = 0.5
+MOST_IGNORED = 0.5
+"""Share of a box inside an ignored region from which it shows nothing that counts."""
+
 _BETA = 1 / 9
 
 
@@ -58,12 +60,12 @@ def assign(boxes: torch.Tensor, target: dict[str, torch.Tensor], n_classes: int)
         found[positive] = labels[~ignored][which[positive]]
         offsets[positive] = CODER.encode_single(real[which[positive]], boxes[positive])
     if bool(ignored.any()):
-        inside = _share_inside(boxes, truth[ignored])
-        counts &= (found < n_classes) | (inside < _MOST_IGNORED)
+        inside = share_inside(boxes, truth[ignored])
+        counts &= (found < n_classes) | (inside < MOST_IGNORED)
     return found, offsets, counts
 
 
-def _share_inside(boxes: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
+def share_inside(boxes: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
     """Return the largest share of each box that lies in one region."""
     low = torch.maximum(boxes[:, None, :2], regions[None, :, :2])
     high = torch.minimum(boxes[:, None, 2:], regions[None, :, 2:])

@@ -11,10 +11,11 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, roi_align
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, box_iou, roi_align
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from sorby.backbone.architecture import Backbone, Normalise
+from sorby.detect.losses import MOST_IGNORED, share_inside
 from sorby.detect.pooling import level_of, pool_boxes
 from sorby.detect.predictors import Predictor
 from sorby.detect.recipe import DetectRecipe
@@ -23,6 +24,7 @@ from sorby.errors import InputError
 Levels = OrderedDict[str, torch.Tensor]
 _STRIDES = (4, 8, 16, 32)
 _ROI_LEVELS = ("0", "1", "2", "3")
+_BACKGROUND_BELOW = 0.3  # intersection over union
 _TEXTURE_CELLS = 4
 _SURROUNDINGS = 3.0  # times as wide and as high as the proposal
 
@@ -46,6 +48,23 @@ def pyramid_stages(backbone: Backbone) -> tuple[tuple[int, ...], tuple[int, ...]
     return tuple(k for k, _ in chosen), tuple(channels for _, channels in chosen)
 
 
+class _ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
+    """Region proposals that are not blamed for what nobody labelled."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[torch.Tensor], targets: list[dict[str, torch.Tensor]]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return labels (1, 0, or -1 for what does not count) and boxes; ignored regions are no background."""
+        real = [{"boxes": each["boxes"][~each["ignored"]]} for each in targets]
+        labels, boxes = super().assign_targets_to_anchors(anchors, real)
+        for label, places, target in zip(labels, anchors, targets, strict=True):
+            regions = target["boxes"][target["ignored"]]
+            if len(regions):
+                near = box_iou(places, regions).max(dim=1).values >= _BACKGROUND_BELOW
+                label[(label == 0) & (near | (share_inside(places, regions) >= MOST_IGNORED))] = -1.0
+        return labels, boxes
+
+
 class Stages(nn.Module):
     """All stages before the predictor.
 
@@ -67,11 +86,11 @@ class Stages(nn.Module):
             tuple((size,) for size in recipe.anchors.sizes), (tuple(recipe.anchors.ratios),) * len(recipe.anchors.sizes)
         )
         section = recipe.proposals
-        self.rpn = RegionProposalNetwork(
+        self.rpn = _ProposalNetwork(
             generator,
             RPNHead(channels, generator.num_anchors_per_location()[0]),
             fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
+            bg_iou_thresh=_BACKGROUND_BELOW,
             batch_size_per_image=256,
             positive_fraction=0.5,
             pre_nms_top_n={"training": 2 * section.before, "testing": section.before},
@@ -102,7 +121,7 @@ class Stages(nn.Module):
     def propose(
         self, levels: Levels, size: tuple[int, int], targets: list[dict[str, torch.Tensor]] | None = None
     ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-        """Return the proposals of each image, boxes in pixels of the input, and the losses where there are targets."""
+        """Return each image's proposals in pixels of the input, and the losses of targets (``boxes``, ``ignored``)."""
         count = len(levels["0"])
         images = ImageList(levels["0"].new_zeros((count, 1, *size)), [size] * count)
         proposals, losses = self.rpn(images, levels, targets)

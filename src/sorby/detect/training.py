@@ -72,9 +72,8 @@ class _Losses(nn.Module):
                 maps = stages.maps(images)
         with torch.set_grad_enabled("pyramid" not in self.frozen):
             levels = Levels((key, each.float()) for key, each in stages.levels(maps).items())
-        real = [{"boxes": each["boxes"][~each["ignored"]]} for each in targets]
         with torch.set_grad_enabled("rpn" not in self.frozen):
-            proposals, first = stages.propose(levels, size, real)
+            proposals, first = stages.propose(levels, size, targets)
         n_classes = self.network.predictor.n_classes
         chosen = sampled(proposals, targets, n_classes, generator)
         with torch.set_grad_enabled("box_head" not in self.frozen):
