@@ -94,11 +94,12 @@ class AnchorSection(Section):
         Edge of the square anchor of each level, stride 4 first, in pixels of the network's input; 32 to 512 as
         published. Smaller ones suit tiny defects.
     ratios : list of float
-        Height to width; .5, 1, 2 as published. Scratches want more.
+        Height to width; .5, 1, 2 as published. Scratches are twenty times as long as wide: with the default, a box as
+        slender as that still overlaps the anchor of its area by .55.
     """
 
     sizes: tuple[float, float, float, float, float] = (12, 28, 64, 128, 224)
-    ratios: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0, 5.0)
+    ratios: tuple[float, ...] = (0.1, 0.32, 1.0, 3.2, 10.0)
 
     @field_validator("sizes", "ratios")
     @classmethod
