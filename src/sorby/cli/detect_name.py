@@ -102,7 +102,7 @@ def name() -> None:
               help="Findings to be named at a time.")  # fmt: skip
 @click.option("--window-px", type=click.IntRange(32, 4096), default=224, show_default=True,
               help="Edge of the window about a finding, in pixels of its picture.")  # fmt: skip
-@click.option("--describe", type=click.Choice(["head", "texture", "context"]), default="context", show_default=True,
+@click.option("--describe", type=click.Choice(["head", "texture", "context"]), default="texture", show_default=True,
               help="What the classifier reads of a finding.")  # fmt: skip
 @click.option("--views", type=click.Choice(["1", "2", "4", "8"]), default="4", show_default=True,
               help="Mirrored and turned views of each; fewer are quicker.")  # fmt: skip

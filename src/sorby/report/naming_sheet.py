@@ -21,8 +21,8 @@ Uint8Image = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 
 _SHOWN_PX = 224  # edge of a picture on the sheet
-_LEAST_PX = 64  # of the image, that are shown at least
-_TIMES = 2.0  # the longer side of a finding
+_LEAST_PX = 96  # of the image, that are shown at least
+_TIMES = 2.5  # the longer side of a finding
 _ACROSS, _GAP, _HEAD = 5, 12, 30
 _INK, _FRAME, _MUTED = "#1b1f23", "#ff2d95", "#57606a"
 

@@ -50,7 +50,7 @@ def start_naming(
     *,
     base: Path | str = PHANTOM,
     count: int = ASK,
-    describe: Describe = "context",
+    describe: Describe = "texture",
     window_px: int = WINDOW_PX,
     views: int = VIEWS,
     seed: int = 0,
@@ -241,7 +241,9 @@ def _warnings(naming: Naming) -> list[str]:
         notes.append(f"only one name so far: every finding that is not unknown is called {naming.classes[0]}")
     counts = Counter(naming.judged.known.tolist())
     if counts[False] and len(naming.classes) > 1:
-        notes.append(f"{counts[False]} names have one finding each: whether they are found again cannot be judged")
+        notes.append(
+            f"{counts[False]} of the names given have one finding each: whether these are found again cannot be judged"
+        )
     return notes
 
 

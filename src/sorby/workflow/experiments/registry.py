@@ -35,6 +35,7 @@ _MODULES = (
     "severity",
     "fusion",
     "time_lapse",
+    "naming",
 )
 _REGISTRY: dict[str, Experiment] = {}
 
