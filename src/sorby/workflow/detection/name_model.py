@@ -178,7 +178,7 @@ class Limits:
             ]
         low, high = wilson(self.sure_right, self.sure_n)
         return [
-            f"sure from {self.sure:.2f} on: {self.sure_right} of {self.sure_n} named findings at or above it got their"
+            f"sure from {self.sure:.3f} on: {self.sure_right} of {self.sure_n} named findings at or above it got their"
             f" right name from the others (95 % CI {100 * low:.0f} to {100 * high:.0f} %)",
             f"unknown beyond a distance of {self.far:.2f}: so are {self.known_beyond} of {self.known_n} findings whose"
             f" name was given, and {self.strange_beyond} of {self.strange_n} whose name was held back",
