@@ -42,7 +42,7 @@ from sorby.detect.detector_bundle import save
 from sorby.detect.pictures import Example, Fitted
 from sorby.detect.shots import k_shot
 from sorby.detect.teaching import behind, examples_of, teach, teach_few
-from sorby.evidence.boxes import FoundBoxes, TrueBoxes
+from sorby.evidence.boxes import TrueBoxes
 from sorby.evidence.detection_metrics import detection_scores
 from sorby.evidence.repeat_intervals import over_repeats
 from sorby.files import write_json
@@ -77,6 +77,10 @@ class Images:
     def example(self, row: int, truth: TrueBoxes) -> Example:
         """Return an image with other boxes."""
         return Example(self.examples[row].pixels, truth)
+
+
+def _fitted(example: Example) -> Fitted:
+    return Fitted(example.pixels, (example.pixels.shape[0], example.pixels.shape[1]), (1.0, 1.0))
 
 
 def _of_classes(truth: TrueBoxes, classes: Sequence[str]) -> TrueBoxes:
@@ -115,12 +119,11 @@ class Judge:
     def scores(self, detector: Detector, classes: Sequence[str], described: list[Any] | None = None) -> dict[str, Any]:
         """Return AP, AP50 and AP75 in percent, and AP50 by class."""
         rows = self.images.judged
-        described = described if described is not None else self.describe(detector)
-        found: list[FoundBoxes] = []
-        for row, each in zip(rows, described, strict=True):
-            size = self.images.examples[row].pixels.shape[:2]
-            fitted = Fitted(self.images.examples[row].pixels, (size[0], size[1]), (1.0, 1.0))
-            found.append(detector.found(each, fitted))
+        fitted = [_fitted(self.images.examples[row]) for row in rows]
+        if described is None:
+            found = detector.found_on(fitted)
+        else:
+            found = [detector.found(each, piece) for each, piece in zip(described, fitted, strict=True)]
         scores = detection_scores(self.images.truth(rows, classes), found, list(classes), resamples=0)
         figures = scores.as_dict(curves=False)
         by_class = {name: 100 * (entry["ap50"]["value"] or 0.0) for name, entry in figures["per_class"].items()}

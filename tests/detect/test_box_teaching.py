@@ -9,7 +9,7 @@ from sorby.detect.described import TorchRunner, describe_images
 from sorby.detect.detector import Detector, build
 from sorby.detect.detector_bundle import from_bundle, save
 from sorby.detect.openvino_stages import FrozenMaps, OpenVINORunner
-from sorby.detect.pictures import Example
+from sorby.detect.pictures import Example, viewed_boxes
 from sorby.detect.recipe import STAGES, DetectRecipe
 from sorby.detect.teaching import behind, examples_of, teach
 from sorby.detect.training import rate_factor
@@ -119,7 +119,7 @@ def test_killed_and_started_again_it_ends_with_the_same_network(tmp_path, monkey
     resumed = teach(wanted, ["dark", "bright"], examples(), state_folder=tmp_path / "killed")
     for (key, one), (_, other) in zip(state(whole).items(), state(resumed).items(), strict=True):
         assert torch.equal(one, other), key
-    with pytest.raises(InputError, match="another training"):
+    with pytest.raises(InputError, match="a training of other data"):
         teach(wanted, ["dark", "bright"], examples(seed=5), state_folder=tmp_path / "killed")
 
 
@@ -190,3 +190,15 @@ def test_large_images_teach_by_their_tiles():
     assert shown
     assert any(not len(each.truth) for each in tiles)
     assert all(each.truth.boxes.min() >= 0 and each.truth.boxes.max() <= 64 for each in tiles if len(each.truth))
+
+
+def test_looking_at_mirrored_images_finds_mirrored_boxes(base):
+    taught = teach(recipe(teaching={"freeze": STAGES}), ["dark", "bright"], examples(), base=base)
+    many = taught.with_predictor(recipe(output={"views": 4}), taught.classes, taught.predictor)
+    image = examples(1, seed=3)[0].pixels[..., 0]
+    one = next(many.detect([image], score=0.0))
+    turned = next(many.detect([image[:, ::-1]], score=0.0))
+    assert len(one)
+    # The same four views are looked at, so the findings are the mirrored ones up to rounding and ties.
+    mirrored = viewed_boxes(turned.boxes, 1, (64, 64))
+    assert (box_iou(one.boxes, mirrored).max(axis=1) > 0.95).mean() > 0.9

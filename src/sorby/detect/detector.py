@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torchvision.ops import batched_nms
 
 from sorby.backbone import architecture, runtime
 from sorby.backbone.architecture import Backbone
@@ -17,7 +18,7 @@ from sorby.detect.decoding import decode
 from sorby.detect.described import DescribedImage, Lessons, StageRunner, TorchRunner, describe_images
 from sorby.detect.network import DetectorNetwork, Stages
 from sorby.detect.openvino_stages import OpenVINORunner
-from sorby.detect.pictures import Fitted, fit
+from sorby.detect.pictures import Fitted, fit, viewed_boxes, viewed_pixels
 from sorby.detect.predictors import Predictor
 from sorby.detect.recipe import DetectRecipe
 from sorby.detect.tiles import TileBoxes, merged, tile_boxes
@@ -103,8 +104,7 @@ class Detector:
         least = self.threshold if score is None else score
         for group in _grouped(images, self.recipe):
             fitted = list(chain.from_iterable(pieces for pieces, _, _ in group))
-            described = describe_images(self.runner(device, precision), (each.pixels for each in fitted))
-            found = iter([self.found(each, piece) for each, piece in zip(described, fitted, strict=True)])
+            found = iter(self.found_on(fitted, device, precision))
             for pieces, tiles, size in group:
                 yield self.joined([next(found) for _ in pieces], tiles, size).above(least)
 
@@ -112,6 +112,32 @@ class Detector:
         """Return what is on an image of *size* (height, width) from what was found on its pieces, strongest first."""
         whole = merged(parts, tiles, size, self.recipe.output.overlap)
         return whole.of(np.argsort(-whole.scores, kind="stable")[: self.recipe.output.most])
+
+    def found_on(
+        self, fitted: Sequence[Fitted], device: runtime.Device = "auto", precision: runtime.Precision = "auto"
+    ) -> list[FoundBoxes]:
+        """Return what is on each of some pieces, in pixels of the piece as it was before it was fitted."""
+        views = range(self.recipe.output.views)
+        pictures = (viewed_pixels(piece.pixels, view) for piece in fitted for view in views)
+        described = describe_images(self.runner(device, precision), pictures)
+        return [self._found_in_views([next(described) for _ in views], piece) for piece in fitted]
+
+    def _found_in_views(self, described: Sequence[DescribedImage], fitted: Fitted) -> FoundBoxes:
+        if len(described) == 1:
+            return self.found(described[0], fitted)
+        size = (fitted.pixels.shape[0], fitted.pixels.shape[1])
+        seen = [view for view, each in enumerate(described) if len(each.proposals)]
+        if not seen:
+            return FoundBoxes(no_boxes())
+        parts = [predicted(self.predictor, described[view], size, self.recipe) for view in seen]
+        boxes = np.concatenate([viewed_boxes(part[0], view, size) for view, part in zip(seen, parts, strict=True)])
+        labels, scores = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
+        section = self.recipe.output
+        classes = np.zeros_like(labels) if section.across_classes else labels
+        kept = batched_nms(
+            torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(classes), section.overlap
+        )[: section.most].numpy()
+        return FoundBoxes(fitted.to_image(boxes[kept]), labels[kept], scores[kept])
 
     def found(self, described: DescribedImage, fitted: Fitted) -> FoundBoxes:
         """Return what the predictor finds on one piece, in pixels of the piece as it was before it was fitted."""

@@ -81,7 +81,7 @@ class Example:
     truth: TrueBoxes
 
 
-def viewed(example: Example, view: int, size: tuple[int, int] | None = None) -> Example:
+def viewed(example: Example, view: int) -> Example:
     """Return one of the eight mirrored and turned views; 0 is the example itself.
 
     Parameters
@@ -89,21 +89,34 @@ def viewed(example: Example, view: int, size: tuple[int, int] | None = None) -> 
     example : Example
     view : int
         Bit 0 mirrors left and right, bit 1 up and down, bit 2 swaps rows and columns before that.
-    size : (int, int), optional
-        Ignored filling: height and width of what counts; the whole image by default.
     """
-    pixels, boxes = example.pixels, example.truth.boxes
+    truth = example.truth
+    boxes = viewed_boxes(truth.boxes, view, (example.pixels.shape[0], example.pixels.shape[1]))
+    return Example(viewed_pixels(example.pixels, view), TrueBoxes(boxes, truth.labels, truth.flags))
+
+
+def viewed_pixels(pixels: Uint8Image, view: int) -> Uint8Image:
+    """Return the pixels (H, W, C) of a view, see `viewed`."""
     if view & 4:
-        pixels, boxes = pixels.swapaxes(0, 1), boxes[:, [1, 0, 3, 2]]
-    height, width = pixels.shape[:2]
+        pixels = pixels.swapaxes(0, 1)
     if view & 1:
         pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels[::-1] if view & 2 else pixels)
+
+
+def viewed_boxes(boxes: BoxArray, view: int, size: tuple[int, int]) -> BoxArray:
+    """Return boxes as a view of an image of *size* (height, width) shows them.
+
+    For the mirrors alone (views 0 to 3) doing it twice gives the boxes back.
+    """
+    height, width = size
+    if view & 4:
+        boxes, height, width = boxes[:, [1, 0, 3, 2]], width, height
+    if view & 1:
         boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
     if view & 2:
-        pixels = pixels[::-1]
         boxes = np.stack([boxes[:, 0], height - boxes[:, 3], boxes[:, 2], height - boxes[:, 1]], axis=1)
-    truth = TrueBoxes(boxes.astype(np.float32), example.truth.labels, example.truth.flags)
-    return Example(np.ascontiguousarray(pixels), truth)
+    return boxes.astype(np.float32)
 
 
 def changed(example: Example, section: TeachingSection, rng: np.random.Generator) -> Example:

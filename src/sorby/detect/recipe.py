@@ -174,12 +174,16 @@ class OutputSection(Section):
         Suppress across classes as well: one place, one name.
     most : int
         Findings of an image at most.
+    views : {1, 2, 4}
+        Also look at each image mirrored, left and right (2), up and down as well (4), and keep what is surest. It
+        finds more, at so many times the work; what few examples taught gains most.
     """
 
     score: float = Field(0.02, ge=0, lt=1)
     overlap: float = Field(0.5, gt=0, lt=1)
     across_classes: bool = False
     most: int = Field(100, ge=1, le=2000)
+    views: Literal[1, 2, 4] = 1
 
 
 class TeachingSection(Section):
