@@ -120,12 +120,13 @@ class Detector:
         views = range(self.recipe.output.views)
         pictures = (viewed_pixels(piece.pixels, view) for piece in fitted for view in views)
         described = describe_images(self.runner(device, precision), pictures)
-        return [self._found_in_views([next(described) for _ in views], piece) for piece in fitted]
+        return [self.found_in_views([next(described) for _ in views], piece) for piece in fitted]
 
-    def _found_in_views(self, described: Sequence[DescribedImage], fitted: Fitted) -> FoundBoxes:
+    def found_in_views(self, described: Sequence[DescribedImage], fitted: Fitted) -> FoundBoxes:
+        """Return what is on a piece of which the first mirrors are described, itself first, as `found` does."""
         if len(described) == 1:
             return self.found(described[0], fitted)
-        size = (fitted.pixels.shape[0], fitted.pixels.shape[1])
+        size = described[0].size
         seen = [view for view, each in enumerate(described) if len(each.proposals)]
         if not seen:
             return FoundBoxes(no_boxes())

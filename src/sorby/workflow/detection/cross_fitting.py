@@ -17,7 +17,7 @@ from sorby.backbone.runtime import Device
 from sorby.corpus.splits import kfold
 from sorby.detect.described import DescribedImage, Lessons, describe_images, lessons_of
 from sorby.detect.detector import Detector, pieces_of
-from sorby.detect.pictures import Fitted
+from sorby.detect.pictures import Fitted, viewed_pixels
 from sorby.detect.recipe import DetectRecipe
 from sorby.detect.teaching import examples_of, teach_few
 from sorby.detect.tiles import TileBoxes
@@ -42,8 +42,8 @@ class SeenImage:
     ----------
     lessons : Lessons
         To teach from.
-    pieces : list of DescribedImage
-        To judge, the image itself or its tiles.
+    pieces : list of list of DescribedImage
+        To judge, the image itself or its tiles, each in as many views as the recipe looks at.
     fitted : list of Fitted
         How the pieces came about; without their pixels.
     tiles : ndarray
@@ -53,7 +53,7 @@ class SeenImage:
     """
 
     lessons: Lessons
-    pieces: list[DescribedImage]
+    pieces: list[list[DescribedImage]]
     fitted: list[Fitted]
     tiles: TileBoxes
     size: tuple[int, int]
@@ -100,14 +100,16 @@ def _see(
     (examples,) = examples_of([pixels], [images.truth[row]], recipe, seed=seed)
     lessons = Lessons.joined(lessons_of(runner, examples, len(images.classes), recipe.few_shot, seed=seed))
     fitted, tiles = pieces_of(pixels, recipe)
-    pieces = list(describe_images(runner, (each.pixels for each in fitted)))
+    views = range(recipe.output.views)
+    described = describe_images(runner, (viewed_pixels(each.pixels, view) for each in fitted for view in views))
+    pieces = [[next(described) for _ in views] for _ in fitted]
     bare = [replace(each, pixels=each.pixels[:0].copy()) for each in fitted]
     return SeenImage(lessons, pieces, bare, tiles, (pixels.shape[0], pixels.shape[1]))
 
 
 def found_on(detector: Detector, seen: SeenImage) -> FoundBoxes:
     """Return everything that a detector behind the same stages finds on an image, whatever its score."""
-    parts = [detector.found(piece, fitted) for piece, fitted in zip(seen.pieces, seen.fitted, strict=True)]
+    parts = [detector.found_in_views(piece, fitted) for piece, fitted in zip(seen.pieces, seen.fitted, strict=True)]
     return detector.joined(parts, seen.tiles, seen.size)
 
 
