@@ -118,21 +118,26 @@ class TestLimits:
         far = np.linspace(0.1, 0.5, n) if near is None else np.array(near)
         return Judged(np.ones(n, bool), np.array(right), np.array(score), far, far + 1)
 
-    def test_at_most_a_tenth_above_the_score_is_wrong(self) -> None:
-        score = np.linspace(1.0, 0.5, 20).tolist()
-        right = [True] * 14 + [False] * 6
-        found = limits(self.of(score, right))
-        # 15 at or above it with one wrong: 1 in 15 is within a tenth, 2 in 16 is not.
-        assert found.sure == score[14]
-        assert (found.sure_right, found.sure_n) == (14, 15)
+    def test_nineteen_bear_one_wrong_name_and_nine_bear_none(self) -> None:
+        score = np.linspace(1.0, 0.5, 24).tolist()
+        one_wrong = [True] * 12 + [False] + [True] * 6 + [False] * 5
+        found = limits(self.of(score, one_wrong))
+        # (1 + 1) / (19 + 1) is a tenth.
+        assert found.sure == score[18]
+        assert (found.sure_right, found.sure_n) == (18, 19)
+        early = limits(self.of(score, [True] * 9 + [False] * 15))
+        assert early.sure == score[8]
 
     def test_too_few_make_no_threshold(self) -> None:
-        found = limits(self.of([0.9] * 7, [True] * 7))
+        found = limits(self.of([0.9] * 8, [True] * 8))
         assert found.plain
+        assert np.isinf(found.sure)
         assert np.isinf(found.far)
 
-    def test_all_wrong_leaves_nothing_sure(self) -> None:
-        assert limits(self.of([0.9, 0.8] * 6, [False] * 12)).sure == 1.0
+    def test_a_slip_among_the_surest_leaves_nothing_sure(self) -> None:
+        found = limits(self.of(np.linspace(1, 0.5, 12).tolist(), [False] + [True] * 11))
+        assert np.isinf(found.sure)
+        assert "none is called sure" in found.promise()[0]
 
     def test_distance_is_the_conformal_quantile(self) -> None:
         near = np.arange(1, 20) / 20
@@ -385,6 +390,18 @@ class TestSession:
         assert first.flags.tolist() == [False, True]
         second = images.truth[1]  # findings 4 to 6: only the line in the middle is named
         assert second.flags.tolist() == [True, False, True]
+
+    def test_what_was_named_becomes_a_detector(
+        self, begun: Path, scored: tuple[Path, list[str]], tmp_path: Path
+    ) -> None:
+        from sorby.workflow.detection.naming_bundle import finish_naming
+        from sorby.workflow.detection.opening import open_box_detector
+
+        fill(begun / "to-label.csv", scored[1])
+        result = finish_naming(begun, tmp_path / "kinds", device="cpu")
+        detector = open_box_detector(result["bundle"]).detector
+        assert detector.classes == ("dot", "line")
+        assert detector.recipe.image.tile_px == 64  # it looks at the scale at which the findings were named
 
     def test_sheet_and_pictures_are_there(self, begun: Path) -> None:
         with Image.open(begun / "to-label.png") as sheet:

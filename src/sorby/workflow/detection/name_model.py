@@ -23,10 +23,9 @@ UNKNOWN = "unknown"
 ERROR_RATE = 0.1
 """Share of wrong names that is aimed at among findings that are not called unsure, and of known kinds among those
 called unknown."""
-LEAST_FOR_THRESHOLD = 8
+LEAST_FOR_THRESHOLD = 9
 """Named findings that can be judged, from which on the thresholds are taken from them."""
 
-_PLAIN_SCORE = 0.7
 _FOLDS = 10
 _COMPONENTS = 64
 _LARGEST = 5.0  # deviations; one odd channel shall not decide
@@ -147,6 +146,7 @@ class Limits:
     Attributes
     ----------
     sure : float
+        Infinite where nothing can be called sure.
     sure_right, sure_n : int
         Of the named findings that others would have given a name at or above it: how many rightly, and of how many.
     far : float
@@ -156,7 +156,7 @@ class Limits:
     strange_beyond, strange_n : int
         Those that would have been called unknown had their own name not been given, and of how many.
     plain : bool
-        Whether there were too few, so that the score is a rule of thumb.
+        Whether there were too few to set any.
     """
 
     sure: float
@@ -173,35 +173,44 @@ class Limits:
         """Say what the limits were measured on, and what they do not promise."""
         if self.plain:
             return [
-                f"sure from {self.sure:.2f} on is a rule of thumb: fewer than {LEAST_FOR_THRESHOLD} named findings have"
-                " another of their name to be judged by; none is called unknown yet"
+                f"none is called sure or unknown yet: that takes {LEAST_FOR_THRESHOLD} named findings that have another"
+                " of their name to be judged by"
             ]
         low, high = wilson(self.sure_right, self.sure_n)
         return [
             f"sure from {self.sure:.3f} on: {self.sure_right} of {self.sure_n} named findings at or above it got their"
-            f" right name from the others (95 % CI {100 * low:.0f} to {100 * high:.0f} %)",
+            f" right name from the others (95 % CI {100 * low:.0f} to {100 * high:.0f} %)"
+            if self.sure_n
+            else "none is called sure: it takes nine named findings whose names are found again without a slip, or 19"
+            " with one, the highest scores first",
             f"unknown beyond a distance of {self.far:.2f}: so are {self.known_beyond} of {self.known_n} findings whose"
             f" name was given, and {self.strange_beyond} of {self.strange_n} whose name was held back",
-            "measured on those you were asked for, chosen for being unlike or doubtful: no guarantee for the rest",
+            "measured on those you were asked for, without kinds of one finding: the rest fare worse, so look at some",
         ]
 
 
 def limits(judged: Judged) -> Limits:
     """Set both limits from cross-fitted findings.
 
-    A name is sure from the lowest score with at most a tenth of wrong names above it. A finding is unknown beyond the
-    distance that nine tenths of named findings stay within (a conformal quantile).
+    A name is sure from the lowest score on at which (wrong + 1) / (all + 1) stays within a tenth: the correction of
+    conformal risk control, without which the score that happens to look best would promise too much. It takes nine
+    findings without a wrong name, or 19 with one. A finding is unknown beyond the distance that nine tenths of named
+    findings stay within, a conformal quantile.
+
+    References
+    ----------
+    A. N. Angelopoulos, S. Bates, A. Fisch, L. Lei, T. Schuster. Conformal risk control. ICLR 2024.
     """
     known = judged.known
     n = int(known.sum())
     if n < LEAST_FOR_THRESHOLD:
-        return Limits(_PLAIN_SCORE, 0, 0, float("inf"), 0, n, 0, 0, True)
+        return Limits(float("inf"), 0, 0, float("inf"), 0, n, 0, 0, True)
     order = np.argsort(-judged.score[known], kind="stable")
     score, right = judged.score[known][order], judged.right[known][order]
-    share = np.cumsum(~right) / np.arange(1, n + 1)
+    share = (np.cumsum(~right) + 1) / (np.arange(1, n + 1) + 1)
     last = np.append(score[1:] < score[:-1], True)  # ties stay together
-    good = np.flatnonzero((share <= ERROR_RATE) & last)
-    sure = float(score[good[-1]]) if len(good) else 1.0
+    good = np.flatnonzero((share <= ERROR_RATE + 1e-12) & last)
+    sure = float(score[good[-1]]) if len(good) else float("inf")
     near = np.sort(judged.near[known])
     far = float(near[min(n, int(np.ceil((n + 1) * (1 - ERROR_RATE)))) - 1])
     above = score >= sure

@@ -19,6 +19,7 @@ from sorby.workflow.detection.located import Located
 from sorby.workflow.detection.name_labels import PASSED, TO_LABEL, checked, read_labels
 from sorby.workflow.detection.name_model import NOTHING
 from sorby.workflow.detection.naming_session import Session, SessionSettings
+from sorby.workflow.detection.opening import open_box_detector
 from sorby.workflow.detection.teaching import DEFAULT_RECIPE, train_detector
 
 BOXES = "boxes.csv"
@@ -70,17 +71,20 @@ def _written(session: Session) -> dict[int, str]:
 
 
 def _recipe(settings: SessionSettings) -> DetectRecipe:
-    """Return the few-shot recipe at the scale at which the findings were looked at."""
-    return recipes.load(
-        DEFAULT_RECIPE,
-        {
-            "name": "named",
-            "seed": settings.seed,
-            "image.tile_px": settings.window_px,
-            "image.overlap_px": settings.window_px // 4,
-            "box.describe": settings.describe,
-            "few_shot.views": settings.views,
-        },
+    """Return the few-shot recipe on the base's stages, at the scale at which the findings were looked at."""
+    base = open_box_detector(settings.base).detector.recipe
+    few = recipes.load(DEFAULT_RECIPE, {"name": "named", "seed": settings.seed, "few_shot.views": settings.views})
+    tiles = {"tile_px": settings.window_px, "overlap_px": settings.window_px // 4}
+    box = {"pool": base.box.pool, "width": base.box.width, "describe": settings.describe}
+    return few.model_copy(
+        update={
+            "image": base.image.model_copy(update=tiles),
+            "backbone": base.backbone,
+            "pyramid": base.pyramid,
+            "anchors": base.anchors,
+            "proposals": base.proposals,
+            "box": few.box.model_copy(update=box),
+        }
     )
 
 

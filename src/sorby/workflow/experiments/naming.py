@@ -120,8 +120,10 @@ def rounds(rows: Floats, truth: npt.NDArray[Any], strategy: str, *, seed: int) -
         One for each of `LABELS` that leaves findings to judge.
     """
     drawn = np.random.default_rng([seed, 9]).permutation(len(rows))
-    groups, given, last = compressed(rows), dict[int, str](), None
-    found = []
+    groups = compressed(rows)
+    given: dict[int, str] = {}
+    last: Naming | None = None
+    found: list[dict[str, Any]] = []
     for count in (n for n in LABELS if n < len(rows)):
         if strategy == "drawn":
             chosen = drawn[len(given) : count].tolist()
