@@ -25,3 +25,19 @@ def fractures(tmp_path_factory: pytest.TempPathFactory) -> Fractures:
     )  # fmt: skip
     teach_specimens(result["bundle"], table, place / "judge.sorby", teaching, device="cpu")
     return Fractures(place / "data", Path(result["bundle"]), place / "judge.sorby")
+
+
+@pytest.fixture(scope="session")
+def marks_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle of a detector taught by gradients to find bright and dark rectangles."""
+    from bright_marks import CLASSES, pictures, tiny_recipe
+    from sorby.detect.detector_bundle import save
+    from sorby.detect.teaching import examples_of, teach
+
+    recipe = tiny_recipe(frozen=False)
+    drawn = pictures(40, 0)
+    found = examples_of((pixels for pixels, _ in drawn), (truth for _, truth in drawn), recipe)
+    detector = teach(recipe, CLASSES, [each for examples in found for each in examples], device="cpu")
+    path = tmp_path_factory.mktemp("base") / "base.sorby"
+    save(path, detector, n_boxes=60)
+    return path

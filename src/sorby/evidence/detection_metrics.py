@@ -147,7 +147,7 @@ class DetectionScores:
             "operating": None if self.operating is None else self.operating.as_dict(),
             "best_f1": None if self.best_f1 is None else self.best_f1.as_dict(),
             "by_score": list(self.by_score),
-            "recall_at_false_per_image": {f"{rate:g}": self.froc.recall_at(rate) for rate in _FALSE_PER_IMAGE},
+            "recall_at_false_per_image": {f"{rate:g}": _finite(self.froc.recall_at(rate)) for rate in _FALSE_PER_IMAGE},
         }
         if curves:
             found["curves"] = {name: _thinned_curve(each) for name, each in self.curves.items()}
