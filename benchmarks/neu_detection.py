@@ -237,8 +237,7 @@ class Bench:
 def _summarised(entries: list[dict[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {"draws": len(entries)}
     for name in ("ap", "ap50", "ap75"):
-        values = [entry[name] for entry in entries]
-        result[name] = over_repeats(values).as_dict() if len(values) > 1 else {"mean": values[0]}
+        result[name] = over_repeats([entry[name] for entry in entries]).as_dict()
     names = entries[0]["ap50_by_class"]
     result["ap50_by_class"] = {key: float(np.mean([entry["ap50_by_class"][key] for entry in entries])) for key in names}
     result["images"] = float(np.mean([entry["n_images"] for entry in entries]))
@@ -287,6 +286,7 @@ def main() -> None:
         pass
     result = {
         "benchmark": "neu_detection",
+        "classes": list(CLASSES),
         "published": PUBLISHED,
         "protocol": "1,260 images may teach, 540 judge, as published; the draw is ours, so figures compare roughly",
         "taught": len(bench.images.taught),

@@ -165,4 +165,54 @@ pictures it has not seen ({r["boxes"]} boxes). Targets: {r["targets"]["ratio"]:.
 """
 
 
-SECTIONS = {"membrane_few_shot": few_shot, "detector_speed": speed}
+_ARMS = {
+    "frozen": "frozen stages of the phantom base, predictor taught",
+    "tuned": "all but the backbone goes on from the phantom base",
+    "imagenet": "the same without a base",
+    "real-a": "behind a base of three real classes, the other three taught (a)",
+    "real-b": "the same, the halves exchanged (b)",
+    "phantom-a": "the three classes of (a) behind the phantom base",
+    "phantom-b": "the three classes of (b) behind the phantom base",
+    "real-a-tuned": "(a), all but the backbone goes on",
+    "real-b-tuned": "(b), all but the backbone goes on",
+    "full": "all images, backbone frozen",
+}
+
+
+def strip(r: Result) -> str:
+    """Return few-shot and full detection on real strip."""
+    rows = []
+    for name, entry in r["arms"].items():
+        arm, _, count = name.rpartition("-")
+        shots = "all" if arm == "full" else count
+        cells = [_percent(entry[key]) for key, _ in _KEYS]
+        seconds = f"{entry['seconds_a_draw']:.0f} s"
+        rows.append([_ARMS.get(arm, arm), shots, str(entry["draws"]), f"{entry['images']:.0f}", *cells, seconds])
+    by_class = [
+        [_ARMS.get(name.rpartition("-")[0], name), name.rpartition("-")[2],
+         *(f"{entry['ap50_by_class'][key]:.0f}" if key in entry["ap50_by_class"] else "-" for key in r["classes"])]
+        for name, entry in r["arms"].items()
+    ]  # fmt: skip
+    few, full = (", ".join(f"{name} {value}" for name, value in r["published"][key].items()) for key in
+                 ("few_shot_30", "full"))  # fmt: skip
+    return f"""## Few-shot detection on real strip
+
+NEU-DET: {r["taught"]} images may teach, {r["judged"]} judge; {r["protocol"].partition(";")[2].strip()}.
+{r["judged_sharing_a_field_with_taught"]} of the judging images share a field with one that may teach. K boxes a class,
+drawn by a seed; intervals are over draws, which share the judging images. Published AP50: 30 shots {few}; all images {full}.
+
+{table(["taught", "K", "draws", "images", "AP", "AP50", "AP75", "time a draw"], rows)}
+
+AP50 by class:
+
+{table(["taught", "K", *r["classes"]], by_class)}
+"""
+
+
+def _percent(entry: Result) -> str:
+    if "margin_t" in entry and entry["margin_t"] is not None:
+        return f"{entry['value']:.1f} ± {entry['margin_t']:.1f}"
+    return f"{entry.get('value', entry.get('mean')):.1f}"
+
+
+SECTIONS = {"membrane_few_shot": few_shot, "neu_detection": strip, "detector_speed": speed}

@@ -42,6 +42,7 @@ NAMES = (
     "synthesis_kid",
     "synthesis_ablation",
     "membrane_few_shot",
+    "neu_detection",
     "detector_speed",
 )
 
