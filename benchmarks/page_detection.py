@@ -199,7 +199,8 @@ def strip(r: Result) -> str:
 
 NEU-DET: {r["taught"]} images may teach, {r["judged"]} judge; {r["protocol"].partition(";")[2].strip()}.
 {r["judged_sharing_a_field_with_taught"]} of the judging images share a field with one that may teach. K boxes a class,
-drawn by a seed; intervals are over draws, which share the judging images. Published AP50: 30 shots {few}; all images {full}.
+drawn by a seed; intervals are over draws, which share the judging images. Published AP50: 30 shots {few}; all images
+{full}.
 
 {table(["taught", "K", "draws", "images", "AP", "AP50", "AP75", "time a draw"], rows)}
 
