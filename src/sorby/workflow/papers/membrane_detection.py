@@ -20,7 +20,7 @@ from sorby.report.paper_page import Part
 from sorby.workflow.detection.bases import PHANTOM, open_base
 from sorby.workflow.detection.labelled import LabelledImages, labelled_images
 from sorby.workflow.detection.protocol import FewShotResult, FewShotSettings, read_all, run_few_shot
-from sorby.workflow.detection.protocol_arms import Arm, Shelf, published_arms
+from sorby.workflow.detection.protocol_arms import Arm, Shelf, fitting, published_arms
 from sorby.workflow.detection.protocol_speed import DetectionTimes, LineLoad, detection_times
 from sorby.workflow.papers import membrane_detection_figures as figures
 from sorby.workflow.papers import membrane_detection_tables as tables
@@ -214,7 +214,7 @@ def detection_parts(
         The data hold neither of the two sets, or the base cannot be had.
     """
     run = run_detection(request)
-    setting = tables.Setting(run.phantoms, run.base.recipe.backbone.name, request.few_shot())
+    setting = tables.Setting(run.phantoms, fitting(request.few_shot(), run.base), run.base.classes)
     rates = {kind: each.images_per_s for kind, each in run.times.items()}
     pinholes = [each for each in run.results if each.name.startswith("pinholes")]
     scratches = [each for each in run.results if each.name.startswith("scratches")]

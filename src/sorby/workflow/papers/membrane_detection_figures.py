@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from sorby.evidence.boxes import TrueBoxes
 from sorby.evidence.detection_errors import detection_errors
@@ -12,7 +13,7 @@ from sorby.evidence.detection_matching import coco_matching, scene
 from sorby.evidence.detection_operating import score_of_best_f1
 from sorby.evidence.detection_precision import curve, rankings
 from sorby.report.detection_cases import GROUPS, Case, Kind, choose_cases
-from sorby.report.detection_pictures import LEGEND, boxed, window_about
+from sorby.report.detection_pictures import LEGEND, Mark, boxed, window_about
 from sorby.report.experiment_page import Figure
 from sorby.report.paper_page import Part
 from sorby.report.wording import count
@@ -68,16 +69,41 @@ def _pair(case: Case, result: FewShotResult, repeat: Repeat) -> list[Figure]:
 
 
 def _ambiguous(result: FewShotResult, repeat: Repeat, cases: Sequence[Case], counts: dict[str, int]) -> Part:
-    """Fig. 11: marks that bear two names, and how often the two classes stand on one image."""
-    shown = [{int(label) for label in each.labels} for each in result.images.truth]
-    both = int(np.sum([len(each) > 1 for each in shown]))
+    """Fig. 11: marks that bear two names; where none does, images on which both classes stand side by side."""
+    both = [k for k, row in enumerate(repeat.testing) if len(set(result.images.truth[row].labels.tolist())) > 1]
     said = [
-        "Published: a mark between a scratch and a scuff, whose label is a matter of taste. A streak that nobody made"
-        " on purpose beside a scuff is labelled a scratch here as there: whoever sees only the image cannot tell.",
-        f"{count(both, 'image')} show more than one class; {count(counts['doubled'], 'finding')} of the draw name a"
-        f" defect a second time by another class, {counts['misnamed']} by another class altogether.",
+        "Published: a mark between a scratch and a scuff, whose label is a matter of taste. On phantoms a streak that"
+        " nobody made on purpose beside a scuff is labelled a scratch, as its annotators did: whoever sees only the"
+        " image cannot tell.",
+        f"Test images of this draw with more than one class: {len(both)}. Findings that name a defect a second time by"
+        f" another class: {counts['doubled']}; by another class altogether: {counts['misnamed']}.",
     ]
-    if not cases:
-        said.append("No place is annotated by two classes at once, so there is none to be shown from this draw.")
-    figures = [figure for case in cases for figure in _pair(case, result, repeat)]
-    return Part("Fig. 11: ambiguous labels", said, figures=figures)
+    if cases:
+        return Part(
+            "Fig. 11: ambiguous labels", said, figures=[f for case in cases for f in _pair(case, result, repeat)]
+        )
+    said.append("No place is annotated twice, so images that show both classes stand for it.")
+    shown = [figure for k in both[:_SHOWN] for figure in _side_by_side(result, repeat, k)]
+    return Part("Fig. 11: ambiguous labels", said, figures=shown)
+
+
+def _side_by_side(result: FewShotResult, repeat: Repeat, image: int) -> list[Figure]:
+    """Draw all true boxes of an image, and as many of its surest findings."""
+    row = int(repeat.testing[image])
+    pixels, name = result.pixels[row], result.images.names[row].rsplit("/", 1)[-1]
+    truth, found = result.images.truth[row], repeat.found[image]
+    names, most = result.images.classes, np.argsort(-found.scores, kind="stable")[: len(truth)]
+    true = [
+        Mark(_corners(box), "true", names[int(label)]) for box, label in zip(truth.boxes, truth.labels, strict=True)
+    ]
+    surest = [Mark(_corners(found.boxes[k]), "found", f"{names[int(found.labels[k])]} {found.scores[k]:.2f}")
+              for k in most]  # fmt: skip
+    return [
+        Figure(boxed(pixels, true, f"True boxes on {name}"), f"{name}, true boxes", 280),
+        Figure(boxed(pixels, surest, f"Findings on {name}"), f"{name}, its surest findings", 280),
+    ]
+
+
+def _corners(box: npt.NDArray[np.float32]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (float(value) for value in box)
+    return left, top, right, bottom

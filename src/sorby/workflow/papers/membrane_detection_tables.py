@@ -8,10 +8,11 @@ from typing import Any
 
 from sorby.detect.recipe import DetectRecipe
 from sorby.evidence.repeat_intervals import RepeatInterval, beside_published
+from sorby.phantom.defects import KINDS
 from sorby.report.experiment_page import Column, Table
 from sorby.report.wording import count, listed
 from sorby.workflow.detection.protocol import ArmResult, FewShotResult
-from sorby.workflow.detection.protocol_arms import PUBLISHED_FORM
+from sorby.workflow.detection.protocol_arms import NO_EXAMPLE, PUBLISHED_FORM
 from sorby.workflow.detection.protocol_speed import DetectionTimes
 from sorby.workflow.papers import yan2023 as s3
 
@@ -41,13 +42,15 @@ class Setting:
     Attributes
     ----------
     phantoms : bool
-    network : str
     recipe : DetectRecipe
+        Of the first way of teaching, as it fits its base.
+    base_kinds : tuple of str
+        What the base was taught.
     """
 
     phantoms: bool
-    network: str
     recipe: DetectRecipe
+    base_kinds: tuple[str, ...]
 
     def flag(self, runs: int | None = None) -> str:
         """Say why a cell may not be held against the published one."""
@@ -66,21 +69,23 @@ def differences(results: Sequence[FewShotResult], setting: Setting, known: Seque
     lines = [
         "Images: " + ("cut from phantoms, whose truth is known" if setting.phantoms else "not those of the paper")
         + f"; fitted to a short side of {recipe.image.short_side} px, published {s3.CROP_SIDE}.",
-        f"Network: {setting.network} with a pyramid of {recipe.pyramid.channels} channels; published ResNet-101 with"
-        " 256.",
-        f"Schedule: {few.steps:,} steps on everything at once behind stages whose results are kept, in"
-        f" {few.views} mirrored views and {few.jitter} shifted copies of a box; published {s3.SCHEDULE[5][0]:,} steps"
-        f" of 16 images for 5 shots, {s3.SCHEDULE[10][0]:,} for 10, through the network each time.",
-        "Base: rendered defects; published the 15 base classes of Pascal VOC, photographs of animals, vehicles and"
-        " furniture.",
+        f"Network: {recipe.backbone.name} with a pyramid of {recipe.pyramid.channels} channels; published ResNet-101"
+        " with 256.",
+        f"Schedule: {few.steps:,} steps on everything at once behind stages whose results are kept, with"
+        f" {count(few.views, 'view')} of an image and {few.jitter} shifted copies of a box; published"
+        f" {s3.SCHEDULE[5][0]:,} steps of 16 images for 5 shots, {s3.SCHEDULE[10][0]:,} for 10, through the network"
+        " each time.",
+        f"Base: a detector of {len(setting.base_kinds)} kinds of defects ({listed(setting.base_kinds, 20)}); published"
+        " the 15 base classes of Pascal VOC, photographs of animals, vehicles and furniture.",
     ]  # fmt: skip
     if known:
-        which = listed(known)
+        which, rendered = listed(known), tuple(setting.base_kinds) == tuple(KINDS)
         lines.append(
             f"The base has learnt {which} before, on other pictures"
-            + (" drawn by the same code as these sheets" if setting.phantoms else "")
-            + ": they are no novel classes in the sense of the benchmark, and what few examples add is a scale, a"
-            " surface and a habit of drawing boxes. How much the base finds without any example stands beside."
+            + (" drawn by the same code as these sheets" if setting.phantoms and rendered else "")
+            + ": no novel classes in the sense of the benchmark. What few examples add is a scale, a surface and a"
+            " habit of drawing boxes."
+            + (" How much the base finds without any example stands beside." if _without_example(results) else "")
         )
     draws = {len(each.arms[0].repeats) for each in results}
     lines.append(
@@ -88,6 +93,10 @@ def differences(results: Sequence[FewShotResult], setting: Setting, known: Seque
         " and in the table of forms. They tell how much the choice of examples matters, and nothing of other sheets."
     )
     return lines
+
+
+def _without_example(results: Sequence[FewShotResult]) -> bool:
+    return any(each.arm.name == NO_EXAMPLE for result in results for each in result.arms)
 
 
 def rows(table: str, result: FewShotResult, setting: Setting) -> list[dict[str, Any]]:
