@@ -114,3 +114,9 @@ def test_the_image_with_wrong_boxes_is_named(tmp_path: Path) -> None:
     table = pd.DataFrame({"path": ["fine.png", "odd.png"], "boxes": ["[]", "?"]})
     with pytest.raises(InputError, match=r"odd\.png"):
         corpus_boxes(Corpus(table, tmp_path))
+
+
+@pytest.mark.parametrize("text", ["{}", '""', "null", "0"])
+def test_what_is_no_list_is_no_negative(text: str) -> None:
+    with pytest.raises(InputError, match="no list of boxes"):
+        decode(text)

@@ -23,7 +23,7 @@ def _mask_values(_context: click.Context, _parameter: click.Parameter, entries: 
     values = {}
     for entry in entries:
         value, equals, name = entry.partition("=")
-        if not equals or not value.strip().isdigit() or not name.strip():
+        if not equals or not value.strip().isdecimal() or not name.strip():
             raise InputError(f"--mask-value {entry}: not of the form VALUE=CLASS", "e.g. --mask-value 1=scratch")
         values[int(value)] = name.strip()
     return values

@@ -76,6 +76,8 @@ def decode(text: str) -> tuple[Box, ...]:
     """
     try:
         entries = json.loads(text)
+        if not isinstance(entries, list):  # an empty {} or "" would pass for a negative
+            raise TypeError(f"a {type(entries).__name__}")
         boxes = tuple(map(_box, entries))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         shown = text if len(text) <= 60 else f"{text[:57]}..."

@@ -160,6 +160,7 @@ def test_people_read_how_many_boxes_of_what(tmp_path: Path, capsys: pytest.Captu
     assert "3 boxes on 3 annotated, 1 of them with nothing on them" in shown
     assert "2 boxes of scratch" in shown
     assert run(cli, ["corpus", "build", str(tmp_path / "set"), "--mask-value", "one", "--out", "x.parquet"]) == 2
+    assert run(cli, ["corpus", "build", str(tmp_path / "set"), "--mask-value", "²=pit", "--out", "x.parquet"]) == 2
 
 
 @pytest.mark.realdata

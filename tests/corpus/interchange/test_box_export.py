@@ -149,3 +149,11 @@ def test_a_folder_in_use_and_a_name_that_no_file_can_hold_are_refused(tmp_path: 
     with pytest.raises(InputError, match="control"):
         export_boxes(Corpus(corpus.table.assign(boxes=odd), corpus.root), tmp_path / "out", "voc")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", EXPORTS)
+def test_a_part_cannot_lead_out_of_the_folder(tmp_path: Path, corpus: Corpus, form: ExportFormat) -> None:
+    strange = Corpus(corpus.table.assign(split="../../elsewhere"), corpus.root)
+    with pytest.raises(InputError, match="no part of a split"):
+        export_boxes(strange, tmp_path / "deep" / "out", form)
+    assert not list(tmp_path.rglob("elsewhere*"))

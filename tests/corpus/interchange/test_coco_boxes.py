@@ -217,3 +217,10 @@ def test_classes_that_were_not_asked_for_are_dropped_and_counted(tmp_path: Path)
     assert "class 'z' was asked for and no box has it" in built.warnings
     with pytest.raises(InputError, match="no box is of class 'z'"):
         build([path], boxes=BoxOptions(classes=("z",)), min_classes=1)
+
+
+@pytest.mark.parametrize("categories", [5, "scratch", {"id": 1}])
+def test_categories_that_are_no_list_name_nothing(tmp_path: Path, categories: object) -> None:
+    write_image(tmp_path / "a.png")
+    reading = read_coco(_written(tmp_path, {**coco({"a.png": [("scratch", 1, 1, 5, 5)]}), "categories": categories}))
+    assert [label for each in reading.images for label in each.labels] == ["1"]

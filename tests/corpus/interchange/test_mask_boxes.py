@@ -12,6 +12,7 @@ from annotated_sets import write_image
 from sorby.corpus import build
 from sorby.corpus.boxes import Box, corpus_boxes
 from sorby.corpus.interchange import BoxOptions, boxes_of_mask
+from sorby.corpus.interchange.from_masks import read_masks
 from sorby.errors import InputError
 
 
@@ -109,3 +110,18 @@ def test_masks_beside_classes_are_not_made_boxes_unasked(tmp_path: Path) -> None
     made = build([tmp_path], boxes=BoxOptions(format="masks"), min_classes=1)
     assert made.annotations is not None
     assert made.annotations["boxes"] == 4
+
+
+def test_a_mask_in_colours_has_no_class_values(tmp_path: Path) -> None:
+    """Drawing programs store class numbers as places in a palette; decoded, the numbers are gone."""
+    write_image(tmp_path / "images" / "a.png")
+    (tmp_path / "masks").mkdir()
+    mask = Image.frombytes("P", (60, 40), _mask((3, 2, 5, 4), value=1).tobytes())
+    mask.putpalette([0, 0, 0, 128, 0, 0, *[0] * (254 * 3)])
+    mask.save(tmp_path / "masks" / "a.png")
+    reading = read_masks(tmp_path / "images", tmp_path / "masks", values={1: "pit"})
+    assert [entry.reason for entry in reading.quarantined if "in colour" in entry.reason]
+    assert reading.images[0].rectangles is None
+    [plain] = read_masks(tmp_path / "images", tmp_path / "masks").images
+    assert plain.rectangles is not None
+    assert plain.rectangles.tolist() == [[3, 2, 5, 4]]

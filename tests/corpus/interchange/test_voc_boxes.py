@@ -138,3 +138,16 @@ def test_a_folder_without_any_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.xml").write_text(voc_xml([]))
     with pytest.raises(InputError, match="no image belongs"):
         build([tmp_path], boxes=BoxOptions(format="voc"))
+
+
+def test_an_infinite_size_is_none(tmp_path: Path) -> None:
+    text = voc_xml([("pit", 3, 3, 8, 8)]).replace("<width>60</width>", "<width>1e999</width>")
+    assert _boxes(write_voc(tmp_path, {"a": text})) == [(Box("pit", 2, 2, 6, 6),)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "shift_jis", "hex", "idna", "nonsense"])
+def test_an_encoding_that_cannot_be_read_sets_one_file_aside(tmp_path: Path, encoding: str) -> None:
+    stated = f'<?xml version="1.0" encoding="{encoding}"?>' + voc_xml([("pit", 3, 3, 8, 8)])
+    reading = read_voc(write_voc(tmp_path, {"a": stated, "b": [("pit", 3, 3, 8, 8)]}))
+    assert [Path(entry.file).name for entry in reading.quarantined] == ["a.xml"]
+    assert [None if each.rectangles is None else len(each.rectangles) for each in reading.images] == [None, 1]

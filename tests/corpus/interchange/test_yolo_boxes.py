@@ -119,3 +119,19 @@ def test_notes_beside_images_do_not_make_a_folder_annotated(two_classes: Path) -
     (two_classes / "bainite" / "0.txt").write_text("etched 5 s in Nital\n")
     (two_classes / "readme.txt").write_text("0 .5 .5 .1 .1\n")
     assert build([two_classes]).annotations is None
+
+
+def test_names_of_nested_aliases_are_refused_before_they_become_text(tmp_path: Path) -> None:
+    """Twelve levels of ten would be a million million words."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 12)]
+    folder = write_yolo(tmp_path, {"a": "0 .5 .5 .1 .1"}, names=None)
+    (folder / "data.yaml").write_text("\n".join([*lines, "names: *a11"]))
+    with pytest.raises(InputError, match="no name"):
+        build([folder], min_classes=1)
+
+
+def test_a_key_that_is_no_decimal_number_names_no_class(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path, {"a": "0 .5 .5 .1 .1"}, names=None)
+    (folder / "data.yaml").write_text('names: {"²": dent}', "utf-8")
+    assert box_classes(build([folder], min_classes=1).corpus) == ["0"]

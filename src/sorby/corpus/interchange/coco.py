@@ -128,9 +128,10 @@ class _Content:
                 self.images.setdefault(entry["id"], entry)
             else:
                 self.malformed += 1
+        categories = whole.get("categories")
         self.names = {
             entry["id"]: str(entry["name"]).strip()
-            for entry in whole.get("categories") or ()
+            for entry in (categories if isinstance(categories, list) else ())
             if isinstance(entry, dict) and _hashable(entry.get("id")) and str(entry.get("name", "")).strip()
         }
         self.rectangles: Rectangles = np.frombuffer(self._numbers, np.float64).reshape(-1, 4)

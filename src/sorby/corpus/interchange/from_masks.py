@@ -160,6 +160,8 @@ def _annotated(
 ) -> Annotated:
     pixels = read(mask).pixels
     flat = pixels if pixels.ndim == 2 else pixels.max(axis=2)
+    if values and pixels.ndim == 3 and (pixels != flat[:, :, None]).any():
+        raise ImageError(f"{mask}: in colour, so that its pixels are no class values; save the values as grey levels")
     found, labels = [], []
     for name, marked in (
         [(label, flat > 0)] if not values else [(name, flat == value) for value, name in values.items()]

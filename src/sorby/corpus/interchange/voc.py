@@ -135,7 +135,7 @@ class _Document:
         parser.CharacterDataHandler = self._text.append
         try:
             parser.Parse(read_bounded(file), True)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two of encodings it states
             raise InputError(f"{file}: not readable XML ({error})", "export it again") from error
         except _Refused as error:
             raise InputError(f"{file}: {error}", "export it without") from error
@@ -154,7 +154,8 @@ class _Document:
 
     def _stated(self) -> tuple[int, int] | None:
         width, height = (_number(self._size.get(name, "")) for name in ("width", "height"))
-        return (int(width), int(height)) if width > 0 and height > 0 else None  # some programs write 0 for unknown
+        known = 0 < width < math.inf and 0 < height < math.inf  # some programs write 0 for unknown
+        return (int(width), int(height)) if known else None
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         self._path.append(name)

@@ -28,6 +28,7 @@ ExportFormat = Literal["coco", "voc", "yolo"]
 EXPORTS: tuple[ExportFormat, ...] = ("coco", "voc", "yolo")
 
 _UNSAFE = re.compile(r"[^\w.+-]", re.ASCII)
+_PARTS = frozenset({"train", "val", "test"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -102,6 +103,9 @@ def export_boxes(
     if wrong:
         raise InputError(f"class {wrong[0]!r} holds control characters", "rename it")
     rows = _rows(part)
+    strange = sorted({row.part for row in rows if row.part} - _PARTS)
+    if strange:  # parts become names of files and folders
+        raise InputError(f"{strange[0]!r} is no part of a split", f"parts are {', '.join(sorted(_PARTS))}")
     done = Exported(classes=classes)
     if len(part) < len(corpus):
         done.warnings.append(f"{len(corpus) - len(part)} images are excluded or not annotated and were left out")

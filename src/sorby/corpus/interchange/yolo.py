@@ -115,7 +115,10 @@ def class_names(folder: Path) -> tuple[dict[int, str], str]:
 
 
 def _from_yaml(file: Path) -> dict[int, str]:
-    """Return the names of a data.yaml, nothing where it has none."""
+    """Return the names of a data.yaml, nothing where it has none.
+
+    Only words and numbers are names: of lists within lists, a few lines of aliases can make more text than memory.
+    """
     try:
         content = yaml.safe_load(read_bounded(file))
     except (yaml.YAMLError, UnicodeError, RecursionError) as error:
@@ -123,10 +126,19 @@ def _from_yaml(file: Path) -> dict[int, str]:
         raise InputError(f"{file}: not readable YAML ({said})", "names: [first, second]") from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
-        return {number: str(name).strip() for number, name in enumerate(names)}
-    if isinstance(names, dict) and all(str(number).isdigit() for number in names):
-        return {int(number): str(name).strip() for number, name in names.items()}
-    return {}
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(_is_number(number) for number in names):
+        return {}
+    if not all(isinstance(name, str | int | float) for name in names.values()):
+        raise InputError(f"{file}: names holds something that is no name", "names: [first, second]")
+    return {int(number): str(name).strip() for number, name in names.items()}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a key of the names is the number of a class."""
+    if isinstance(value, str):
+        return len(value) <= len(str(_MOST_CLASSES)) and value.isdecimal()
+    return isinstance(value, int) and value >= 0
 
 
 def _first_line(file: Path) -> str:
