@@ -200,7 +200,7 @@ class Bench:
         """Return a detector taught on every box of three real classes; images that show none of them are left out."""
         path = self.work / f"real-base-{half}.sorby"
         if path.is_file():
-            return open_box_detector(path)[0]
+            return open_box_detector(path).detector
         classes = HALVES[half]
         rows = [k for k in self.images.taught if len(_of_classes(self.images.examples[k].truth, classes))]
         examples = [self.images.example(k, _of_classes(self.images.examples[k].truth, classes)) for k in rows]
@@ -285,7 +285,6 @@ def main() -> None:
     for _ in steps_of(arguments, bench):
         pass
     result = {
-        "benchmark": "neu_detection",
         "classes": list(CLASSES),
         "published": PUBLISHED,
         "protocol": "1,260 images may teach, 540 judge, as published; the draw is ours, so figures compare roughly",
@@ -294,7 +293,7 @@ def main() -> None:
         "judged_sharing_a_field_with_taught": near_duplicates(bench.images),
         "arms": bench.summary(),
     }
-    finish(result)
+    finish("neu_detection", result)
 
 
 if __name__ == "__main__":
