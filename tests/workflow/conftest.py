@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def marks_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     drawn = pictures(40, 0)
     found = examples_of((pixels for pixels, _ in drawn), (truth for _, truth in drawn), recipe)
     detector = teach(recipe, CLASSES, [each for examples in found for each in examples], device="cpu")
+    detector = replace(detector, threshold=0.4, facts={"largest_px": 64.0, "largest_box_px": 18.0})
     path = tmp_path_factory.mktemp("base") / "base.sorby"
     save(path, detector, n_boxes=60)
     return path

@@ -110,6 +110,10 @@ def teach_base(
     scores = _judged(detector, recipe.seed, device)
     if scores.best_f1 is not None:
         detector = replace(detector, threshold=scores.best_f1.score)
+    spans = [each.truth.boxes[:, 2:] - each.truth.boxes[:, :2] for each in taught if len(each.truth)]
+    scale = recipe.image.short_side / _SIDE
+    sizes = {"largest_px": float(_SIDE), "largest_box_px": float(np.concatenate(spans).max()) / scale}
+    detector = replace(detector, facts={**detector.facts, **sizes})
     figures = scores.as_dict(curves=False)
     sha256 = save(
         out,
@@ -213,7 +217,9 @@ def renderer_version() -> str:
 
 def _about(recipe: DetectRecipe, pictures: int) -> str:
     """Say how long it takes, by rule of thumb: rendering, and steps by batch and size of the input."""
-    seconds = 0.02 * pictures + 0.04 * recipe.teaching.steps * recipe.teaching.batch * (recipe.image.short_side / 256) ** 2
+    seconds = (
+        0.02 * pictures + 0.04 * recipe.teaching.steps * recipe.teaching.batch * (recipe.image.short_side / 256) ** 2
+    )
     minutes = max(1, round(seconds / 60))
     return f"about {minutes} minutes" if minutes < 90 else f"about {minutes / 60:.0f} hours"
 
