@@ -1,15 +1,18 @@
 """Teaching leaves frozen stages as they were, resumes where it was killed, and finds what it was shown."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from sorby.bundle import open_bundle
-from sorby.detect.described import TorchRunner, describe_images
+from sorby.detect import openvino_stages
+from sorby.detect.described import DescribedImage, TorchRunner, describe_images
 from sorby.detect.detector import Detector, build
 from sorby.detect.detector_bundle import from_bundle, save
 from sorby.detect.openvino_stages import FrozenMaps, OpenVINORunner
-from sorby.detect.pictures import Example, viewed_boxes
+from sorby.detect.pictures import Example, fit, viewed_boxes
 from sorby.detect.recipe import STAGES, DetectRecipe
 from sorby.detect.teaching import behind, examples_of, teach
 from sorby.detect.training import rate_factor
@@ -202,3 +205,61 @@ def test_looking_at_mirrored_images_finds_mirrored_boxes(base):
     # The same four views are looked at, so the findings are the mirrored ones up to rounding and ties.
     mirrored = viewed_boxes(turned.boxes, 1, (64, 64))
     assert (box_iou(one.boxes, mirrored).max(axis=1) > 0.95).mean() > 0.9
+
+
+def test_findings_in_the_filling_are_no_findings_in_any_view(base):
+    """Mirrored, the filling lies on the other side: cut to the image, a box in it would have no extent."""
+    looking = base.with_predictor(recipe(output={"views": 4, "score": 0.0}), base.classes, base.predictor)
+    fitted = fit(np.zeros((40, 47), np.uint8), looking.recipe.image)
+    height, width = fitted.pixels.shape[:2]
+    assert width - fitted.size[1] > 12
+    beside = torch.tensor([[width - 10.0, 8, width - 1, 40], [4, 4, 30, 30]])
+    described = []
+    for view in range(4):
+        there = torch.from_numpy(viewed_boxes(beside.numpy(), view, (height, width)))
+        described.append(DescribedImage(there, torch.zeros(2, base.stages.description_length).half(), (height, width)))
+    found = looking.found_in_views(described, fitted)
+    assert len(found)
+    assert ((found.boxes[:, 2:] - found.boxes[:, :2]) > 0).all()
+    assert (found.boxes[:, 2:] <= [47, 40]).all()
+
+
+@pytest.mark.parametrize(
+    ("facts", "threshold"),
+    [
+        ({"largest_px": "wide", "largest_box_px": 9.0}, 0.5),
+        ({"largest_px": 0, "largest_box_px": 9.0}, 0.5),
+        ({"largest_px": 64.0}, 0.5),
+        ({"largest_px": 64.0, "largest_box_px": -1.0}, 0.5),
+        ({"pixel_sizes_um": ["a", "b"]}, 0.5),
+        ({"pixel_sizes_um": 3}, 0.5),
+        ({}, 1.5),
+    ],
+)
+def test_a_bundle_with_sizes_or_a_threshold_that_cannot_be_is_refused(tmp_path, base, facts, threshold):
+    save(tmp_path / "odd.sorby", replace(base, facts=facts, threshold=threshold))
+    with pytest.raises(BundleError, match="do not fit together"):
+        from_bundle(open_bundle(tmp_path / "odd.sorby"))
+
+
+def test_few_large_images_are_held_at_a_time(base):
+    """Whoever reads files holds what was taken until its findings come."""
+    taken = []
+
+    def large():
+        for number in range(12):
+            taken.append(number)
+            yield np.zeros((4000, 5000), np.uint8)
+
+    next(base.detect(large(), device="cpu"))
+    assert len(taken) == 3  # of 20 million values each
+
+
+def test_graphs_of_frozen_maps_are_kept_while_sizes_take_turns(base, monkeypatch):
+    made = []
+    real = openvino_stages.compiled
+    monkeypatch.setattr(openvino_stages, "compiled", lambda *given: made.append(given[4]) or real(*given))
+    maps = FrozenMaps(base.stages, "fp32")
+    for side in (32, 64, 32, 64):
+        maps(torch.zeros(1, side, 32, 1, dtype=torch.uint8))
+    assert made == [(1, 32, 32, 1), (1, 64, 32, 1)]

@@ -60,3 +60,12 @@ def test_classes_are_not_joined_across_a_border():
     left, right = _seen(np.array([[60.0, 40, 120, 50]]), tiles)
     other = FoundBoxes(right.boxes, np.ones(len(right), np.intp), right.scores)
     assert sorted(merged([left, other], tiles, (100, 180), 0.5).labels.tolist()) == [0, 1]
+
+
+def test_one_place_has_one_name_across_tiles_where_that_is_asked_for():
+    tiles = np.array([[0, 0, 100, 100], [50, 0, 150, 100]])
+    mark = FoundBoxes(np.array([[60, 40, 80, 60]], np.float32), np.array([0]), np.array([0.9], np.float32))
+    other = FoundBoxes(np.array([[10, 40, 30, 60]], np.float32), np.array([1]), np.array([0.8], np.float32))
+    assert len(merged([mark, other], tiles, (100, 150), 0.5)) == 2
+    alone = merged([mark, other], tiles, (100, 150), 0.5, across_classes=True)
+    assert alone.labels.tolist() == [0]

@@ -9,7 +9,8 @@ from sorby.detect.losses import CODER
 from sorby.detect.predictors import Predictor
 from sorby.detect.recipe import OutputSection
 
-_LEAST_SIDE = 1.0  # pixels of the input
+LEAST_SIDE = 1.0
+"""Of a finding, in pixels of the input."""
 
 
 def decode(
@@ -40,7 +41,7 @@ def decode(
     boxes = clip_boxes_to_image(moved, size).expand(count, n, 4)
     rows, labels = torch.where(scores >= section.score)
     boxes, found = boxes[rows, labels], scores[rows, labels]
-    large = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_SIDE).all(dim=1)
+    large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(dim=1)
     boxes, labels, found = boxes[large], labels[large], found[large]
     if section.across_classes:
         kept = nms(boxes, found, section.overlap)

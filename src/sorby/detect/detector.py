@@ -14,7 +14,7 @@ from torchvision.ops import batched_nms
 
 from sorby.backbone import architecture, runtime
 from sorby.backbone.architecture import Backbone
-from sorby.detect.decoding import decode
+from sorby.detect.decoding import LEAST_SIDE, decode
 from sorby.detect.described import DescribedImage, Lessons, StageRunner, TorchRunner, describe_images
 from sorby.detect.network import DetectorNetwork, Stages
 from sorby.detect.openvino_stages import OpenVINORunner
@@ -22,11 +22,12 @@ from sorby.detect.pictures import Fitted, fit, viewed_boxes, viewed_pixels
 from sorby.detect.predictors import Predictor
 from sorby.detect.recipe import DetectRecipe
 from sorby.detect.tiles import TileBoxes, merged, tile_boxes
-from sorby.evidence.boxes import FoundBoxes, no_boxes
+from sorby.evidence.boxes import FoundBoxes, clipped, no_boxes
 from sorby.micrograph import to_uint8
 
 Image = npt.NDArray[np.generic]
 _AT_ONCE = 64  # tiles whose pixels are held together
+_VALUES_AT_ONCE = 50_000_000  # of the images they come from, which whoever gave them may hold until their findings come
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,8 @@ class Detector:
 
     def joined(self, parts: Sequence[FoundBoxes], tiles: TileBoxes, size: tuple[int, int]) -> FoundBoxes:
         """Return what is on an image of *size* (height, width) from what was found on its pieces, strongest first."""
-        whole = merged(parts, tiles, size, self.recipe.output.overlap)
+        output = self.recipe.output
+        whole = merged(parts, tiles, size, output.overlap, across_classes=output.across_classes)
         return whole.of(np.argsort(-whole.scores, kind="stable")[: self.recipe.output.most])
 
     def found_on(
@@ -133,6 +135,10 @@ class Detector:
         parts = [predicted(self.predictor, described[view], size, self.recipe) for view in seen]
         boxes = np.concatenate([viewed_boxes(part[0], view, size) for view, part in zip(seen, parts, strict=True)])
         labels, scores = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
+        # A mirrored view has the filling on the other side, so that only here boxes can be cut to the image.
+        boxes = clipped(boxes, *fitted.size)
+        large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(axis=1)
+        boxes, labels, scores = boxes[large], labels[large], scores[large]
         section = self.recipe.output
         classes = np.zeros_like(labels) if section.across_classes else labels
         kept = batched_nms(
@@ -189,13 +195,13 @@ _Pieces = tuple[list[Fitted], TileBoxes, tuple[int, int]]
 def _grouped(images: Iterable[Image], recipe: DetectRecipe) -> Iterator[list[_Pieces]]:
     """Collect images until there are tiles enough to keep the processor busy, never more than one image beyond."""
     group: list[_Pieces] = []
-    held = 0
+    held = values = 0
     for image in images:
         pieces, tiles = pieces_of(image, recipe)
         group.append((pieces, tiles, (image.shape[0], image.shape[1])))
-        held += len(pieces)
-        if held >= _AT_ONCE:
+        held, values = held + len(pieces), values + image.size
+        if held >= _AT_ONCE or values >= _VALUES_AT_ONCE:
             yield group
-            group, held = [], 0
+            group, held, values = [], 0, 0
     if group:
         yield group

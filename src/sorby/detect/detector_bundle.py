@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,9 +164,24 @@ def _from_parts(description: Description, bundle: OpenBundle) -> Detector:
         parts = {key: torch.from_numpy(np.array(stored[key])) for key in ("described", "labels", "offsets")}
         shots = Lessons(parts["described"], parts["labels"], parts["offsets"])
     threshold = float(dict(description.calibration)["threshold"])  # type: ignore[arg-type]
-    return Detector(
-        recipe, classes, backbone, network.stages, network.predictor, threshold, shots, dict(model["facts"])
-    )
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"a threshold of {threshold}")
+    facts_of_use = dict(model["facts"])
+    _check_sizes(facts_of_use)
+    return Detector(recipe, classes, backbone, network.stages, network.predictor, threshold, shots, facts_of_use)
+
+
+def _check_sizes(facts: Mapping[str, Any]) -> None:
+    """Refuse sizes by which no image can be cut into tiles; other facts are only shown."""
+    known = [facts[name] for name in ("largest_px", "largest_um", "largest_box_px") if facts.get(name) is not None]
+    span = facts.get("pixel_sizes_um")
+    known += [] if span is None else [float(span[0]), float(span[1])]
+    if any(isinstance(size, bool) or not isinstance(size, int | float) for size in known):
+        raise TypeError("sizes of what taught it are no numbers")
+    if not all(0 <= size < math.inf for size in known) or facts.get("largest_px", 1) == 0:
+        raise ValueError("sizes of what taught it are out of range")
+    if facts.get("largest_px") is not None and facts.get("largest_box_px") is None:
+        raise ValueError("the largest box is not stated")
 
 
 def _fill(module: torch.nn.Module, weights: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -10,13 +10,13 @@ from torch import nn
 from torchvision.ops import batched_nms, clip_boxes_to_image, nms
 
 from sorby.bundle import OpenBundle
+from sorby.detect.decoding import LEAST_SIDE
 from sorby.detect.detector import Detector
 from sorby.detect.detector_bundle import from_bundle
 from sorby.detect.losses import CODER
 
 OPSET = 17
 OUTPUTS = ("boxes", "labels", "scores")
-_LEAST_SIDE = 1.0  # pixels of the input
 
 
 class DetectorGraph(nn.Module):
@@ -53,7 +53,7 @@ class DetectorGraph(nn.Module):
         boxes = boxes.expand(-1, n, 4).reshape(-1, 4)
         labels = torch.arange(n).expand_as(logits[:, :n]).reshape(-1)
         # Nothing is dropped before suppression, which some engines refuse for an empty list; the weak suppress nothing.
-        large = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_SIDE).all(dim=1)
+        large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(dim=1)
         scores = torch.where(large, scores, torch.full_like(scores, -1.0))
         if self.section.across_classes:
             kept = nms(boxes, scores, self.section.overlap)

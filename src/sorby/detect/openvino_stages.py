@@ -23,6 +23,7 @@ from sorby.detect.network import Levels, Stages, box_textures, pooled_rows
 from sorby.detect.pictures import Uint8Image
 
 _KEYS = ("0", "1", "2", "3", "pool")
+_MOST_SHAPES = 8  # of batches and images for which graphs are kept; images of several sizes take turns
 
 
 class _Dense(nn.Module):
@@ -73,10 +74,11 @@ class FrozenMaps:
         """Return the maps, each (N, C, h, w), of uint8 images (N, H, W, C)."""
         shape = tuple(images.shape)
         if shape not in self._requests:
+            if len(self._requests) >= _MOST_SHAPES:
+                self._requests.pop(next(iter(self._requests)))
             example = torch.zeros(shape, dtype=torch.uint8)
-            self._requests = {
-                shape: compiled(self._core, _Maps(self._stages), example, "images", shape, self._precision)
-            }
+            graph = _Maps(self._stages)
+            self._requests[shape] = compiled(self._core, graph, example, "images", shape, self._precision)
         request = self._requests[shape]
         request.infer({0: images.numpy()})
         return [
@@ -92,8 +94,6 @@ class OpenVINORunner:
     stages : Stages
     precision : {"auto", "fp32", "bf16"}
     """
-
-    _MOST_SHAPES = 8
 
     def __init__(self, stages: Stages, precision: Precision = "auto") -> None:
         self._stages, self.precision = stages.eval(), resolve_precision(precision)
@@ -153,7 +153,7 @@ class OpenVINORunner:
 
     def _dense_for(self, shape: tuple[int, ...]) -> openvino.InferRequest:
         if shape not in self._dense:
-            if len(self._dense) >= self._MOST_SHAPES:
+            if len(self._dense) >= _MOST_SHAPES:
                 self._dense.pop(next(iter(self._dense)))
             example = torch.zeros(shape, dtype=torch.uint8)
             graph = _Dense(self._stages, self._with_maps)

@@ -31,7 +31,14 @@ def tile_boxes(height: int, width: int, section: ImageSection) -> TileBoxes:
     return Tiler.fixed_pixels(*edges, overlap=shared).plan(height, width).boxes[:, [1, 0, 3, 2]]
 
 
-def merged(parts: Sequence[FoundBoxes], tiles: TileBoxes, size: tuple[int, int], overlap_limit: float) -> FoundBoxes:
+def merged(
+    parts: Sequence[FoundBoxes],
+    tiles: TileBoxes,
+    size: tuple[int, int],
+    overlap_limit: float,
+    *,
+    across_classes: bool = False,
+) -> FoundBoxes:
     """Put the findings of tiles together.
 
     A finding that an inner border cuts is joined with the finding of the same class in the neighbouring tile that
@@ -47,6 +54,8 @@ def merged(parts: Sequence[FoundBoxes], tiles: TileBoxes, size: tuple[int, int],
         Height and width of the image.
     overlap_limit : float
         Intersection over union from which two findings of a class are one.
+    across_classes : bool
+        Of two tiles' findings of different classes on one place, keep only the stronger.
     """
     boxes = np.concatenate(
         [each.boxes + np.array([tile[0], tile[1]] * 2, np.float32) for each, tile in zip(parts, tiles, strict=True)]
@@ -67,7 +76,7 @@ def merged(parts: Sequence[FoundBoxes], tiles: TileBoxes, size: tuple[int, int],
     np.maximum.at(best, group, scores)
     name = np.empty(count, np.intp)
     name[group] = labels  # all of a group have one
-    return _once(FoundBoxes(united, name, best), overlap_limit)
+    return _once(FoundBoxes(united, name, best), overlap_limit, across_classes=across_classes)
 
 
 def _joined(
@@ -101,13 +110,18 @@ def _within(boxes: BoxArray, regions: BoxArray) -> BoxArray:
     return np.concatenate([low, np.maximum(low, high)], axis=1).astype(np.float32)
 
 
-def _once(found: FoundBoxes, limit: float) -> FoundBoxes:
-    """Keep the strongest of findings of a class that lie on one place, or within one another."""
+def _once(found: FoundBoxes, limit: float, *, across_classes: bool) -> FoundBoxes:
+    """Keep the strongest of findings of a class that lie on one place, or within one another.
+
+    Across classes, lying within another is no reason: a pit on a stain is two defects.
+    """
     order = np.argsort(-found.scores, kind="stable")
     boxes, labels = found.boxes[order], found.labels[order]
     kept: list[int] = []
     for k in range(len(order)):
         same = [j for j in kept if labels[j] == labels[k]]
+        if across_classes and kept and float(box_iou(boxes[k][None], boxes[kept]).max()) > limit:
+            continue
         if same:
             mine, others = boxes[k][None], boxes[same]
             inside = overlap(mine, others)[0] / max(float(areas(mine)[0]), 1e-6)
