@@ -14,8 +14,8 @@ import pytest
 import torch
 from interrupted_training import EPOCHS, SPEC, parts, recipe
 
-from sorby.classify import finetune
 from sorby.backbone.checkpoint import load_checkpoint
+from sorby.classify import finetune
 from sorby.classify.heads import Targets
 from sorby.classify.recipe import load
 from sorby.errors import InputError

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from sorby.backbone import memory
+from sorby.backbone.checkpoint import load_checkpoint
 from sorby.bundle import open_bundle
 from sorby.classify import Classifier, finetune
-from sorby.backbone.checkpoint import load_checkpoint
 from sorby.classify.heads import Head, HeadSpec, Targets, spec_for
 from sorby.classify.recipe import HeadSection, Recipe, load
 from sorby.classify.search_space import search_space

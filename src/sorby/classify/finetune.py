@@ -16,10 +16,10 @@ import torch
 from lightning_fabric import Fabric
 
 from sorby.backbone import architecture, runtime
+from sorby.backbone.checkpoint import load_checkpoint, save_checkpoint
 from sorby.backbone.memory import require_memory
 from sorby.backbone.surface_networks import SURFACE_NETWORKS, weight_count
 from sorby.classify import augmentation
-from sorby.backbone.checkpoint import load_checkpoint, save_checkpoint
 from sorby.classify.collapse import Collapse, watch
 from sorby.classify.cross_stitch import cross_stitched
 from sorby.classify.heads import Head, HeadSpec, Targets
