@@ -11,7 +11,7 @@ from sorby.detect.predictors import Predictor
 from sorby.detect.recipe import BoxSection, FewShotSection
 from sorby.errors import InputError
 
-_BATCH = 2048
+_BATCH = 1024
 _LEAST_SPREAD = 1e-3
 _BETA = 1 / 9
 
@@ -68,12 +68,16 @@ def fit_predictor(
     start = {name: value.detach().clone() for name, value in predictor.boxes.named_parameters()}
     optimiser = torch.optim.Adam(predictor.parameters(), lr=section.learning_rate)
     generator = np.random.default_rng([seed, 11])
-    hidden_part = described[:, :hidden]
+    hidden_part, everything = described[:, :hidden].contiguous(), torch.arange(len(lessons))
     for step in range(section.steps):
         for group in optimiser.param_groups:
             group["lr"] = section.learning_rate * 0.5 * (1 + np.cos(np.pi * step / section.steps))
-        rows = _rows(len(lessons), generator)
-        loss = _class_loss(predictor, ready[rows], lessons.labels[rows], weights[rows])
+        if len(lessons) <= _BATCH:
+            rows, values = everything, ready
+        else:
+            rows = torch.from_numpy(np.sort(generator.choice(len(lessons), _BATCH, replace=False)))
+            values = ready[rows]
+        loss = _class_loss(predictor, values, lessons.labels[rows], weights[rows])
         shows = rows[lessons.labels[rows] < n_classes]
         if len(shows):
             moves = predictor.boxes(hidden_part[shows])
@@ -86,12 +90,6 @@ def fit_predictor(
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return predictor.eval()
-
-
-def _rows(count: int, generator: np.random.Generator) -> torch.Tensor:
-    if count <= _BATCH:
-        return torch.arange(count)
-    return torch.from_numpy(np.sort(generator.choice(count, _BATCH, replace=False)))
 
 
 def _weights(labels: torch.Tensor, counts: torch.Tensor, background: float) -> torch.Tensor:

@@ -15,7 +15,7 @@ import openvino
 import torch
 from torch import nn
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.rpn import concat_box_prediction_layers
+from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
 from sorby.backbone.runtime import Precision, resolve_precision
 from sorby.detect.described import Looked
@@ -27,7 +27,7 @@ _MOST_SHAPES = 8  # of batches and images for which graphs are kept; images of s
 
 
 class _Dense(nn.Module):
-    """Pixels to backbone maps, pyramid, objectness and offsets."""
+    """Pixels to objectness, offsets, pyramid and the backbone's maps, channels last."""
 
     def __init__(self, stages: Stages, maps: bool) -> None:
         super().__init__()
@@ -37,11 +37,8 @@ class _Dense(nn.Module):
         maps = self.stages.maps(images)
         levels = self.stages.levels(maps)
         objectness, offsets = self.stages.rpn.head(list(levels.values()))
-        kept = [
-            each.permute(0, 2, 3, 1)
-            for each in [*(levels[key] for key in _KEYS[:-1]), *(maps if self.with_maps else [])]
-        ]
-        return (*objectness, *offsets, *kept)
+        kept = [*objectness, *offsets, *(levels[key] for key in _KEYS[:-1]), *(maps if self.with_maps else [])]
+        return tuple(each.permute(0, 2, 3, 1) for each in kept)
 
 
 class _Maps(nn.Module):
@@ -101,38 +98,61 @@ class OpenVINORunner:
         self._with_maps = stages.recipe.box.describe != "head"
         self._dense: dict[tuple[int, ...], openvino.InferRequest] = {}
         self._hidden: openvino.InferRequest | None = None
+        self._anchors: dict[tuple[int, int], list[torch.Tensor]] = {}
 
     def look(self, images: Uint8Image) -> Looked:
         """Run everything up to the proposals on a batch (N, H, W, C)."""
         request = self._dense_for(images.shape)
         request.infer({0: np.ascontiguousarray(images)})
         out = [torch.from_numpy(np.array(each.data, np.float32)) for each in request.output_tensors]
-        objectness, offsets, kept = out[:5], out[5:10], out[10:]
-        channels_last = [each.permute(0, 3, 1, 2) for each in kept]
-        levels = Levels(zip(_KEYS[:-1], channels_last[:4], strict=True))
         size = (images.shape[1], images.shape[2])
-        proposals = self._proposals(objectness, offsets, levels, size, len(images))
-        return Looked(channels_last[4:], levels, proposals, size)
+        proposals = self._proposals(out[:5], out[5:10], size)
+        maps = [each.permute(0, 3, 1, 2) for each in out[10:]]
+        return Looked(maps[4:], Levels(zip(_KEYS[:-1], maps[:4], strict=True)), proposals, size)
 
     @torch.inference_mode()
     def _proposals(
-        self,
-        objectness: list[torch.Tensor],
-        offsets: list[torch.Tensor],
-        levels: Levels,
-        size: tuple[int, int],
-        count: int,
+        self, objectness: list[torch.Tensor], offsets: list[torch.Tensor], size: tuple[int, int]
     ) -> list[torch.Tensor]:
-        """Decode and choose as the proposal network does in torch."""
-        rpn = self._stages.rpn
-        # Only the shapes of the maps count for the anchors.
-        shapes = [each.new_empty((count, 1, *each.shape[-2:])) for each in objectness]
-        anchors = rpn.anchor_generator(ImageList(torch.empty(count, 1, *size), [size] * count), shapes)
-        each_level = [each[0].numel() for each in objectness]
-        flat_objectness, flat_offsets = concat_box_prediction_layers(objectness, offsets)
-        proposals = rpn.box_coder.decode(flat_offsets, anchors).view(count, -1, 4)
-        chosen, _ = rpn.filter_proposals(proposals, flat_objectness, [size] * count, each_level)
-        return list(chosen)
+        """Choose as the proposal network does in torch, but decode only what may be chosen.
+
+        Parameters
+        ----------
+        objectness, offsets : list of Tensor
+            Of each level, (N, h, w, anchors) and (N, h, w, 4 * anchors).
+        size : (int, int)
+        """
+        rpn, section = self._stages.rpn, self._stages.recipe.proposals
+        boxes, scores, level = [], [], []
+        for number, (places, moves, anchors) in enumerate(
+            zip(objectness, offsets, self._anchors_of(objectness, size), strict=True)
+        ):
+            count = len(places)
+            best, which = places.reshape(count, -1).topk(min(section.before, places[0].numel()), dim=1)
+            chosen = moves.reshape(count, -1, 4).gather(1, which[..., None].expand(-1, -1, 4))
+            decoded = rpn.box_coder.decode_single(chosen.reshape(-1, 4), anchors[which.reshape(-1)])
+            boxes.append(decoded.reshape(count, -1, 4))
+            scores.append(torch.sigmoid(best))
+            level.append(torch.full((best.shape[1],), number))
+        groups = torch.cat(level)
+        found = []
+        for each, score in zip(torch.cat(boxes, dim=1), torch.cat(scores, dim=1), strict=True):
+            inside = clip_boxes_to_image(each, size)
+            real = remove_small_boxes(inside, rpn.min_size)
+            kept = batched_nms(inside[real], score[real], groups[real], section.overlap)[: section.test]
+            found.append(inside[real][kept])
+        return found
+
+    def _anchors_of(self, objectness: list[torch.Tensor], size: tuple[int, int]) -> list[torch.Tensor]:
+        """Return the anchors of each level, (h * w * anchors, 4), made once for a size."""
+        if size not in self._anchors:
+            if len(self._anchors) >= _MOST_SHAPES:
+                self._anchors.pop(next(iter(self._anchors)))
+            # Only the shapes of the maps count.
+            shapes = [torch.empty(1, 1, *each.shape[1:3]) for each in objectness]
+            together = self._stages.rpn.anchor_generator(ImageList(torch.empty(1, 1, *size), [size]), shapes)[0]
+            self._anchors[size] = list(together.split([each[0].numel() for each in objectness]))
+        return self._anchors[size]
 
     @torch.inference_mode()
     def describe(self, looked: Looked, boxes: list[torch.Tensor]) -> torch.Tensor:
