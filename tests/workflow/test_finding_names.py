@@ -161,6 +161,7 @@ class TestLabels:
         [
             (["9,scratch"], "there is no finding 9"),
             (["x,scratch"], "is no number"),
+            (["1e999,scratch"], "is no number"),
             (["2,scratch", "2,scuff"], "finding 2 is 'scratch' above"),
             (["2,unknown"], "is no name"),
         ],
@@ -214,6 +215,11 @@ class TestReading:
     def test_a_damaged_table_is_told_in_one_line(self, tmp_path: Path, text: str, told: str) -> None:
         (tmp_path / "findings.csv").write_text(text)
         with pytest.raises(InputError, match=told):
+            read_findings(tmp_path)
+
+    def test_a_table_that_is_not_in_utf8_is_told_in_one_line(self, tmp_path: Path) -> None:
+        (tmp_path / "findings.csv").write_bytes("image,x,y,w,h,score\nprüfung.png,1,2,3,4,5\n".encode("cp1252"))
+        with pytest.raises(InputError, match="not a table in UTF-8"):
             read_findings(tmp_path)
 
     def test_an_empty_folder_says_what_is_needed(self, tmp_path: Path) -> None:

@@ -159,6 +159,13 @@ def _span(region: tuple[float, float], shown: int) -> tuple[float, float]:
 
 
 def _rows(path: Path, columns: tuple[str, ...], located: Callable[..., Located | None]) -> list[Located]:
+    try:
+        return _read_rows(path, columns, located)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a table in UTF-8 ({error})", "score again, or save it as UTF-8") from error
+
+
+def _read_rows(path: Path, columns: tuple[str, ...], located: Callable[..., Located | None]) -> list[Located]:
     found: list[Located] = []
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)

@@ -74,7 +74,7 @@ def read_labels(path: Path, count: int) -> dict[int, str]:
 def _number(text: str | None, path: Path, line: int, count: int) -> int:
     try:
         number = int(float(text or ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InputError(f"{path}, line {line}: {text!r} is no number", f"findings are 1 to {count}") from None
     if not 1 <= number <= count:
         raise InputError(f"{path}, line {line}: there is no finding {number}", f"findings are 1 to {count}")
