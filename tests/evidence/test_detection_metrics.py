@@ -11,7 +11,7 @@ from sorby.evidence.boxes import FoundBoxes, TrueBoxes
 from sorby.evidence.coco_evaluator import coco_table
 from sorby.evidence.detection_intervals import Draws, precision_samples
 from sorby.evidence.detection_matching import coco_matching, scene, voc_matching
-from sorby.evidence.detection_metrics import detection_scores
+from sorby.evidence.detection_metrics import ON_THESE, detection_scores
 from sorby.evidence.detection_precision import Ranking, average_precisions, curve, rankings
 
 SIZES = {"small": (0.0, 400.0), "medium": (400.0, 1600.0), "large": (1600.0, np.inf)}
@@ -442,3 +442,12 @@ def test_classes_pooled_share_one_curve():
     pooled = curve(rankings(boxes := scene(truth, found, 2), coco_matching(boxes)))
     np.testing.assert_allclose(pooled.recall, [0.5, 1.0])
     assert pooled.n_boxes == 2
+
+
+def test_how_the_score_was_chosen_is_passed_on():
+    truth, found = [true((10, 10, 20, 20))], [seen((10, 10, 20, 20, 0.9))]
+    said = {
+        given: detection_scores(truth, found, ["pit"], score=0.5, resamples=0, **how).operating.chosen
+        for given, how in (("plain", {}), ("these", {"chosen": f"best F1 {ON_THESE}"}))
+    }
+    assert said == {"plain": "given beforehand", "these": "best F1 on these very images"}

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from annotated_sets import write_voc
 from bright_marks import CLASSES, pictures, tiny_recipe, write_coco
 from sorby.cli import cli
 from sorby.cli._frame import run as run_command
@@ -19,6 +20,7 @@ from sorby.errors import InputError
 from sorby.evidence.boxes import FoundBoxes, TrueBoxes
 from sorby.evidence.detection_metrics import detection_scores
 from sorby.phantom.defects import KINDS
+from sorby.workflow import inspect
 from sorby.workflow.detection import bases
 from sorby.workflow.detection.cross_fitting import folds_of
 from sorby.workflow.detection.evaluating import evaluate_detector
@@ -281,3 +283,43 @@ def test_data_without_boxes_end_with_a_hint(tmp_path: Path, capsys: pytest.Captu
         Image.fromarray(np.full((64, 64), 9, np.uint8)).save(tmp_path / "set" / name / f"{name}.png")
     assert run_command(cli, ["detect", "train", str(tmp_path / "set"), "--out", str(tmp_path / "run")]) == 2
     assert "no image has boxes" in capsys.readouterr().err
+
+
+def test_a_threshold_chosen_on_what_it_judges_is_said_to_be(run: tuple[Path, dict[str, Any]]) -> None:
+    """Cross-fitted findings both set the threshold and are judged at it; average precision owes it nothing."""
+    out, _ = run
+    point = json.loads((out / "run.json").read_text())["evaluation"]["operating"]
+    assert "on these very images" in point["chosen"]
+    assert "chosen on the images it is judged on" in (out / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("parts", [None, "val"])
+def test_a_detector_that_keeps_the_classes_of_its_base_gets_its_threshold_on_the_new_ones(
+    marks: Path, marks_base: Path, tmp_path: Path, parts: str | None
+) -> None:
+    corpus = build([marks], min_classes=0).corpus
+    names = {"bright": "raised", "dark": "hollow"}
+    text = [row.replace('"bright"', '"raised"').replace('"dark"', '"hollow"') for row in corpus.table["boxes"]]
+    corpus = _with(corpus, boxes=text)
+    if parts is None:  # too few to cross-fit: the threshold is chosen on what taught
+        corpus = corpus.take([k for k, row in enumerate(text) if "raised" in row and "hollow" in row][:2])
+    else:
+        corpus = _with(corpus, split=[parts if k >= 7 else "train" for k in range(len(corpus))])
+    both = FEW.model_copy(update={"few_shot": FEW.few_shot.model_copy(update={"classes": "all"})})
+    base = tmp_path / "base.sorby"
+    first = train_detector(marks, tmp_path / "first", FEW, base=marks_base, device="cpu", report=False)
+    Path(first["bundle"]).rename(base)
+    result = train_detector(corpus, tmp_path / "run", both, base=base, device="cpu", report=False)
+    assert set(result["classes"]) == set(names) | set(names.values())
+    assert 0 < result["threshold"] < 1
+
+
+def test_annotations_of_test_data_that_cannot_be_read_are_told(marks: Path, marks_base: Path, tmp_path: Path) -> None:
+    folder = write_voc(tmp_path / "voc", {"a": [("bright", 3, 3, 20, 18)], "b": "<annotation><object>"})
+    result = train_detector(marks, tmp_path / "run", FEW, base=marks_base, test=folder, device="cpu", report=False)
+    assert [Path(entry["file"]).name for entry in result["quarantined"]] == ["b.xml"]
+
+
+def test_a_box_detector_is_told_no_magnification(run: tuple[Path, dict[str, Any]], marks: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--magnification is for classifiers"):
+        inspect(run[1]["bundle"], [marks.parent], tmp_path / "seen", magnification=500, device="cpu")

@@ -40,6 +40,12 @@ from sorby.evidence.detection_precision import Curve, Form, curve, rankings
 
 #: Sides of 32 and 96 px, squared: COCO's borders between small, medium and large.
 COCO_AREAS = (32.0**2, 96.0**2)
+GIVEN = "given beforehand"
+"""How a score was chosen that owes nothing to the images it is judged on."""
+
+ON_THESE = "on these very images"
+"""Part of how a score was chosen that may be too good for others."""
+
 _LEVELS: dict[str, slice | int] = {"ap": slice(None), "ap50": 0, "ap75": 5}
 _SIZE_NAMES = ("small", "medium", "large")
 _FALSE_PER_IMAGE = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -163,6 +169,7 @@ def detection_scores(
     classes: Sequence[str],
     *,
     score: float | None = None,
+    chosen: str = GIVEN,
     groups: npt.ArrayLike | None = None,
     size_limits: Sequence[float] = COCO_AREAS,
     resamples: int = 1000,
@@ -179,6 +186,8 @@ def detection_scores(
         What the labels stand for.
     score : float, optional
         At which findings are reported; that of best F1 on these images if not given.
+    chosen : str
+        How *score* was chosen, for the reader; `ON_THESE` in it says that these images had a part in it.
     groups : array_like, shape (n_images,), optional
         Specimen of each image. Specimens are drawn whole for the intervals.
     size_limits : two floats
@@ -214,8 +223,8 @@ def detection_scores(
     best_score = score_of_best_f1(pooled)
     best = None
     if best_score is not None:
-        best = operating_point(boxes, matching, best_score, "best F1 on these very images", draws)
-    asked = best if score is None else operating_point(boxes, matching, score, "given beforehand", draws)
+        best = operating_point(boxes, matching, best_score, f"best F1 {ON_THESE}", draws)
+    asked = best if score is None else operating_point(boxes, matching, score, chosen, draws)
     voc, voc_per_class = _voc(boxes, names, draws)
     per_class = {
         name: _estimates(_column(table, k), samples, k, draws, *_behind(boxes, k)) for k, name in enumerate(names)

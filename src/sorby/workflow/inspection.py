@@ -179,7 +179,9 @@ def inspect(
     if opened.description.kind == BOXES:
         from sorby.workflow.detection.inspecting import inspect_boxes  # torch's detection parts are slow to load
 
-        _refuse_for_boxes(by_specimen=by_specimen, specimen_judge=specimen_judge, map=method, layer=layer)
+        _refuse_for_boxes(
+            by_specimen=by_specimen, specimen_judge=specimen_judge, magnification=magnification, map=method, layer=layer
+        )
         return inspect_boxes(opened, files, out, explain=explain, pixel_size_um=pixel_size_um, device=device)
     classifier = classifier_of(opened)
     judge = None if specimen_judge is None else open_judge(specimen_judge, opened.sha256, require_signed=require_signed)

@@ -193,6 +193,7 @@ def open_scorer(
     bundle_file = open_bundle(path, require_signed=require_signed)
     if bundle_file.description.kind == BOXES:
         return _box_scorer(bundle_file, width, request)
+    bundle_file.close()
     opened = open_detector(path, require_signed=require_signed)
     try:
         scorer = opened.detector.strip_scorer(width, rows=request.rows, precision=request.precision)

@@ -99,7 +99,7 @@ def verdict_on(detector: Detector, candidates: FoundBoxes, pixel_size_um: float 
     ----------
     detector : Detector
     candidates : FoundBoxes
-        Findings, and what scores a little less than the threshold.
+        Findings, and what scores less than the threshold, however little: it says how sure `NONE` is.
     pixel_size_um : float or None
     """
     found = candidates.above(detector.threshold)
@@ -185,8 +185,7 @@ def inspect_boxes(
         verdicts.writerow(_verdict_columns(detector))
         findings.writerow(FINDING_COLUMNS)
         images = _readable(files, pixel_size_um, tally.quarantined)
-        score = detector.threshold / _NEAR
-        for image, candidates, cut in detect_micrographs(detector, images, device=device, score=score):
+        for image, candidates, cut in detect_micrographs(detector, images, device=device, score=0.0):
             found = candidates.above(detector.threshold)
             verdict = verdict_on(detector, candidates, image.scale.pixel_size_um)
             if folder is not None:

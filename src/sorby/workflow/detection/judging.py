@@ -17,7 +17,7 @@ from sorby.detect.detector import Detector
 from sorby.errors import ImageError, Quarantined
 from sorby.evidence.boxes import FoundBoxes, TrueBoxes
 from sorby.evidence.detection_errors import DetectionErrors, detection_errors
-from sorby.evidence.detection_metrics import DetectionScores, detection_scores
+from sorby.evidence.detection_metrics import GIVEN, DetectionScores, detection_scores
 from sorby.files import atomic_write, write_text
 from sorby.micrograph import Micrograph, Pixels, read
 from sorby.progress import bar
@@ -64,6 +64,7 @@ def judged(
     *,
     threshold: float,
     seed: int,
+    chosen: str = GIVEN,
     parts: Sequence[str] | None = None,
     resamples: int = _RESAMPLES,
 ) -> Judged:
@@ -79,13 +80,16 @@ def judged(
         Score from which findings are reported.
     seed : int
         Of the bootstrap; specimens are drawn whole.
+    chosen : str
+        How the threshold was chosen.
     parts : sequence of str, optional
         By whom each image was judged.
     resamples : int
     """
     scores = detection_scores(
-        images.truth, found, images.classes, score=threshold, groups=images.groups, seed=seed, resamples=resamples
-    )
+        images.truth, found, images.classes, score=threshold, chosen=chosen, groups=images.groups, seed=seed,
+        resamples=resamples,
+    )  # fmt: skip
     errors = detection_errors(images.truth, found, images.classes, threshold)
     return Judged(images, list(found), images.classes, protocol, list(parts or ["test"] * len(found)), scores, errors)
 

@@ -111,13 +111,15 @@ class Shelf:
         Raises
         ------
         InputError
-            The arm has no base, its stages have another shape, or its recipe cuts images into tiles.
+            The arm has no base, its stages have another shape, or its recipe cuts images into tiles or looks twice.
         """
         recipe, base = arm.recipe, arm.base
         if base is None:
             raise InputError(f"arm {arm.name}: all stages are frozen, and there is no base", "give it one")
         if recipe.image.tile_px is not None:
             raise InputError(f"arm {arm.name}: the published images are looked at whole", "image.tile_px=null")
+        if recipe.output.views > 1:  # what is kept of an image is one view
+            raise InputError(f"arm {arm.name}: the published images are looked at once", "output.views=1")
         image = json.dumps(recipe.image.model_dump(mode="json"))
         if image not in self._fitted:
             self._fitted[image] = [fit(each, recipe.image) for each in self.pixels]

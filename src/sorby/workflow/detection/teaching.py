@@ -24,6 +24,7 @@ from sorby.detect.shots import k_shot
 from sorby.detect.teaching import behind, examples_of, teach, teach_few
 from sorby.errors import InputError, Quarantined
 from sorby.evidence.boxes import FoundBoxes
+from sorby.evidence.detection_metrics import ON_THESE
 from sorby.files import write_json, write_text
 from sorby.progress import bar
 from sorby.workflow.detection.bases import Say, open_base
@@ -48,6 +49,7 @@ DEFAULT_RECIPE = "few-shot"
 _HELD_OUT = 0.2
 _LEAST_HELD_OUT = 5  # specimens from which on a share of them is held out
 _UNKNOWN_THRESHOLD = 0.5
+_BEST_F1 = f"best F1 {ON_THESE}"
 _MANY = 400  # images whose lessons are kept in memory at once
 
 
@@ -169,7 +171,9 @@ def train_detector(
         else:
             outcome = _by_gradients(division, recipe, detector, out / "state", device)
     warnings += [line for line in outcome.warnings if line not in warnings]
-    quarantined = [*source.quarantined, *outcome.quarantined]
+    others = [part.quarantined for part in (division.tuning, division.testing) if part is not None]
+    told = [entry for found in others if found is not source.quarantined for entry in found]
+    quarantined = [*source.quarantined, *told, *outcome.quarantined]
     done = _write(out, outcome, recipe, warnings, quarantined, started, str(spec or "none"), report=report)
     checkpoint = out / "state" / "checkpoint.safetensors"
     checkpoint.unlink(missing_ok=True)
@@ -271,7 +275,7 @@ def _behind_frozen_stages(division: Division, recipe: DetectRecipe, base: Detect
     else:
         # Nothing is known of unseen images; on its own examples the scores are only too high.
         with torch.inference_mode():
-            out_of = [found_on(final, each) for each in seen]
+            out_of = _of([found_on(final, each) for each in seen], len(teaching.classes))
         threshold = best_threshold(teaching.truth, out_of, teaching.classes)
         threshold = None if threshold is None else min(threshold, _UNKNOWN_THRESHOLD)
         out_of, tuned_on = [], "the images that taught it, at most .5"
@@ -283,7 +287,7 @@ def _behind_frozen_stages(division: Division, recipe: DetectRecipe, base: Detect
         protocol = f"cross-fitted: {int(folds.max()) + 1} folds over {count} {what}"
         parts = [f"fold-{fold + 1}" for fold in folds.tolist()]
         warnings += never_found(teaching, folds)
-        result = judged(teaching, out_of, protocol, threshold=final.threshold, seed=seed, parts=parts)
+        result = judged(teaching, out_of, protocol, threshold=final.threshold, seed=seed, chosen=_BEST_F1, parts=parts)
     if result is None:
         warnings.append(_not_judged(teaching))
     return Outcome(final, result, teaching, folds, tuned_on, quarantined, warnings)
@@ -312,7 +316,7 @@ def _by_gradients(
         protocol = "held-out images, on which the threshold was chosen too"
         result = judged(
             division.tuning.take(readable), found, protocol, threshold=detector.threshold, seed=recipe.seed,
-            parts=["held out"] * len(found),
+            chosen=_BEST_F1, parts=["held out"] * len(found),
         )  # fmt: skip
     if result is None:
         warnings.append(_not_judged(teaching))
@@ -338,7 +342,7 @@ def _examples(
 def _tuned(detector: Detector, tuning: LabelledImages, device: Device, quarantined: list[Quarantined]) -> float | None:
     rows, found, bad = detect_all(detector, tuning, device, "setting the threshold")
     quarantined += bad
-    return best_threshold(tuning.take(rows).truth, found, tuning.classes) if rows else None
+    return best_threshold(tuning.take(rows).truth, _of(found, len(tuning.classes)), tuning.classes) if rows else None
 
 
 def _with_threshold(detector: Detector, threshold: float | None, warnings: list[str]) -> Detector:
@@ -369,9 +373,13 @@ def _judge(
         warnings.append("the test part shows no box of these classes: it says nothing about how many are found")
     if not rows:
         return None
-    n = len(testing.classes)  # a detector that keeps its base's classes is judged on the novel ones
-    kept = [each.of(each.labels < n) for each in found]
+    kept = _of(found, len(testing.classes))
     return judged(testing, kept, division.protocol, threshold=detector.threshold, seed=recipe.seed)
+
+
+def _of(found: Sequence[FoundBoxes], n_classes: int) -> list[FoundBoxes]:
+    """Return the findings of the classes in question: a detector that keeps its base's classes has them behind."""
+    return [each.of(each.labels < n_classes) for each in found]
 
 
 def _not_judged(images: LabelledImages) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sorby.detect.recipe import DetectRecipe
-from sorby.evidence.repeat_intervals import RepeatInterval, beside_published
+from sorby.evidence.repeat_intervals import BesidePublished, RepeatInterval, beside_published
 from sorby.phantom.defects import KINDS
 from sorby.report.experiment_page import Column, Table
 from sorby.report.wording import count, listed
@@ -135,12 +136,18 @@ def _row(
         "figure": f"{of_class} {_TITLES[key]}".strip(),
         "published": {"value": mean, "margin": margin, "printed": f"{cell[0]:.1f} ± {cell[1]:.1f}"},
         "ours": {**ours.as_dict(), "printed": ours.printed(), "printed_z": ours.printed("z")},
-        "difference": {
-            "value": beside.difference,
-            "ci95": [beside.difference - beside.margin, beside.difference + beside.margin],
-        },
+        "difference": _difference(beside),
         "published_sd": dict(beside.implied_sd),
         "flag": setting.flag(ours.n),
+    }
+
+
+def _difference(beside: BesidePublished) -> dict[str, Any]:
+    """Return a difference fit for JSON; of a single draw there is no interval, of a class never tested no value."""
+    value, margin = beside.difference, beside.margin
+    return {
+        "value": value if math.isfinite(value) else None,
+        "ci95": [value - margin, value + margin] if math.isfinite(value + margin) else None,
     }
 
 
