@@ -38,6 +38,9 @@ CURVE = "cell/corrosion/curves/corrosion-{:04d}-{}"
 MAGNESIUM = (1, 4, 6)
 STEEL = 2
 
+#: Ten labelled tiles of a web, and others that judge: see docs/examples/marks.py.
+TEN, OTHERS = "ten/boxes.json", "others/boxes.json"
+
 #: Output file -> commands whose output it holds, in the order in which they are run.
 STEPS: dict[str, list[str]] = {
     "demo": ["sorby demo --out demo"],
@@ -132,7 +135,7 @@ STEPS: dict[str, list[str]] = {
         "python web.py | sorby line run pinholes.sorby - --width 1536 --pixel-size-um 34 --out roll",
     ],
     "line-defects": [
-        "cut -d , -f 1-3,8,10,21 roll/roll_map.csv",
+        "cut -d , -f 1-3,8,10,22 roll/roll_map.csv",
         """awk -F , '$3 == "pinhole" {printf "%s %.1f mm, %.1f mm\\n", $3, .034 * $7, .034 * $8}' web-truth.csv""",
         "cat roll/alarms.csv",
     ],
@@ -292,6 +295,18 @@ STEPS: dict[str, list[str]] = {
     "corrosion-paper": [
         "sorby paper S2 --folds 3 --exposures 300 --epochs 3 --generator-set training.steps=60 --out s2"
     ],
+    "detect-tiles": ["python marks.py tiles ten 10 10 1", "python marks.py tiles others 45 45 2"],
+    "detect-train": [f"sorby detect train {TEN} --out marks"],
+    "detect-evaluate": [f"sorby detect evaluate marks/detector.sorby {OTHERS} --out marks-judged"],
+    "detect-inspect": [
+        "sorby inspect marks/detector.sorby others/images --pixel-size-um 34 --out marks-seen --explain",
+        "head -n 4 marks-seen/findings.csv",
+        "head -n 4 marks-seen/verdicts.csv",
+    ],
+    "detect-export": ["sorby bundle export marks/detector.sorby --out marks.onnx"],
+    "detect-shots": [f"sorby detect train {OTHERS} --shots 5 --seed 1 --out five-shots"],
+    "error-shots": [f"sorby detect train {TEN} --shots 5 --out x"],
+    "error-no-base": [f"sorby detect train {TEN} --base none --out x"],
     "error-no-rules": ["sorby corpus build my_pictures --reports my_reports --out x.parquet"],
     "error-group": [
         "sorby corpus build house/archive --reports house/archive/reports --rules wrong.yaml --out x.parquet"

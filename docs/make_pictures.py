@@ -3,7 +3,8 @@
     python docs/make_pictures.py [--demo FOLDER] [--tiles FOLDER]
 
 Without --demo the demonstration is run first, in a temporary folder. --tiles names the --work folder of an earlier
-make_outputs.py, for the pictures of the membrane and fracture tutorials, which are left as they are otherwise.
+make_outputs.py, for the pictures of the membrane, detection and fracture tutorials, which are left as they are
+otherwise.
 Everything is a phantom.
 """
 
@@ -214,6 +215,26 @@ def mirrors(work: Path) -> Figure:
     return figure
 
 
+def named_boxes(work: Path) -> Figure:
+    """Show what a detector taught by ten tiles finds: a middling tile of each kind, and the first mistake."""
+    table = pd.read_csv(work / "marks-seen" / "verdicts.csv", keep_default_na=False)
+    marked = table["image"].map(lambda image: Path(image).stem.startswith("mark"))
+    found = table["label"] != "none"
+    picked = []
+    for kind in (name.removeprefix("p_") for name in table if name.startswith("p_")):
+        of_kind = table[marked & (table["label"] == kind)].sort_values("confidence")
+        picked += [(number, f"phantom: {kind}") for number in of_kind.index[len(of_kind) // 2 :][:1]]
+    wrong = table.index[marked != found]
+    picked += [(number, "missed" if marked[number] else "a false alarm") for number in wrong[:1]]
+    figure = Figure(figsize=(8.2, 2.25), dpi=130, facecolor="white")
+    for k, (number, text) in enumerate(picked):
+        stem = Path(table["image"][number]).stem
+        overlay = Image.open(work / "marks-seen" / "overlays" / f"{number:05d}-{stem}.png").convert("RGB")
+        show(figure.add_subplot(1, 4, k + 1), overlay, text)
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.92, wspace=0.03)
+    return figure
+
+
 def save(figure: Figure, name: str) -> None:
     """Save as JPEG where micrographs are shown (small), else PNG."""
     PICTURES.mkdir(exist_ok=True)
@@ -233,6 +254,7 @@ def main() -> None:
         save(tiles(options.tiles), "membrane.jpg")
         save(fractures(options.tiles), "fracture.jpg")
         save(mirrors(options.tiles), "mirror.jpg")
+        save(named_boxes(options.tiles), "named-boxes.jpg")
     if folder is None:
         from sorby.workflow.demonstrations.steel import demo_steel
 
