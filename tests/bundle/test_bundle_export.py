@@ -89,8 +89,9 @@ def test_an_unsignable_form_refuses_the_key(make: Callable[..., Path], jane: Sig
 
 def test_an_export_replaces_a_file_only_when_asked(make: Callable[..., Path], tmp_path: Path, graph: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(b"old")
-    with pytest.raises(InputError, match="exists"):
+    with pytest.raises(InputError, match="exists") as refused:
         export(make("b"), tmp_path / "m.onnx")
+    assert refused.value.hint == "choose another --out, or --overwrite"
     assert (tmp_path / "m.onnx").read_bytes() == b"old"
     export(tmp_path / "b", tmp_path / "m.onnx", overwrite=True)
     assert (tmp_path / "m.onnx").read_bytes() == graph

@@ -104,7 +104,7 @@ def export(
                 return Exported(form, [out], [], written.sha256, written.signature)
         for target in [out, out.with_suffix(".bin")] if form == "openvino" else [out]:
             if target.exists() and not overwrite:
-                raise InputError(f"{target}: exists", "choose another --out")
+                raise InputError(f"{target}: exists", "choose another --out, or --overwrite")
         if form == "description":
             left_out = [name for name in bundle.members if name != DESCRIPTION] + ["checksums and signature"]
             return Exported(form, _copy(bundle, DESCRIPTION, out), left_out, bundle.sha256, UNSIGNED)
