@@ -124,3 +124,11 @@ def test_the_proposal_network_is_not_blamed_for_what_nobody_labelled():
         anchors, [_target([[0, 0, 20, 20], [30, 30, 51, 51]], [0, 0], [False, True])]
     )
     assert labels[0].tolist() == [1.0, -1.0, -1.0, 0.0]
+
+
+def test_a_regression_for_each_class_never_starts_from_the_base_unsaid():
+    base = Predictor(20, 20, 5, BoxSection())
+    with pytest.raises(InputError, match="cannot start from another detector"):
+        fit_predictor(_clouds(5), 2, 20, BoxSection(regression="per-class"), FewShotSection(), seed=0, base=base)
+    free = FewShotSection(regressor="random", steps=2)
+    assert not fit_predictor(_clouds(5), 2, 20, BoxSection(regression="per-class"), free, seed=0, base=base).agnostic

@@ -50,7 +50,7 @@ def fit_predictor(
     Raises
     ------
     InputError
-        A class has nothing to learn from.
+        A class has nothing to learn from, or the box regression cannot start from the base's.
     """
     counts = torch.bincount(lessons.labels, minlength=n_classes + 1)
     empty = int((counts[:n_classes] == 0).sum())
@@ -58,7 +58,12 @@ def fit_predictor(
         raise InputError(f"{empty} of {n_classes} classes have no box to learn from", "label some, or leave them out")
     torch.manual_seed(seed)
     predictor = Predictor(lessons.described.shape[1], hidden, n_classes, box)
-    if base is not None and section.regressor == "kept" and base.agnostic and predictor.agnostic:
+    if base is not None and section.regressor == "kept":
+        if not (base.agnostic and predictor.agnostic):
+            raise InputError(
+                "a box regression for each class cannot start from another detector's",
+                "few_shot.regressor=random, or box.regression=agnostic as in the base",
+            )
         predictor.boxes.load_state_dict(base.boxes.state_dict())
     weights = _weights(lessons.labels, counts, section.background)
     described = lessons.described.float()

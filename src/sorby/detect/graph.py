@@ -41,7 +41,21 @@ class DetectorGraph(nn.Module):
         ----------
         images : Tensor of uint8, shape (1, H, W, C)
         """
-        maps = self.stages.maps(images)
+        views = [self._candidates(images, view) for view in range(self.section.views)]
+        boxes, labels, scores = (
+            views[0] if len(views) == 1 else [torch.cat(parts) for parts in zip(*views, strict=True)]
+        )
+        if len(views) > 1:
+            kept = self._kept(boxes, labels, scores)
+            boxes, labels, scores = boxes[kept], labels[kept], scores[kept]
+        shown = torch.where(scores >= self.section.score)[0][: self.section.most]
+        return boxes[shown], labels[shown], scores[shown]
+
+    def _candidates(self, images: torch.Tensor, view: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return what is found on a mirrored view, in pixels of the image itself, the weak as well."""
+        axes = [axis for bit, axis in ((1, 2), (2, 1)) if view & bit]
+        pixels = torch.flip(images, axes) if axes else images
+        maps = self.stages.maps(pixels)
         levels = self.stages.levels(maps)
         proposals, _ = self.stages.propose(levels, self.size)
         described = self.stages.describe(maps, levels, proposals, self.size)
@@ -55,12 +69,23 @@ class DetectorGraph(nn.Module):
         # Nothing is dropped before suppression, which some engines refuse for an empty list; the weak suppress nothing.
         large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(dim=1)
         scores = torch.where(large, scores, torch.full_like(scores, -1.0))
-        if self.section.across_classes:
-            kept = nms(boxes, scores, self.section.overlap)
-        else:
-            kept = batched_nms(boxes, scores, labels, self.section.overlap)
-        kept = kept[scores[kept] >= self.section.score][: self.section.most]
-        return boxes[kept], labels[kept], scores[kept]
+        kept = self._kept(boxes, labels, scores)
+        return self._mirrored(boxes[kept], view), labels[kept], scores[kept]
+
+    def _kept(self, boxes: torch.Tensor, labels: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        limit = self.section.overlap
+        alone = self.section.across_classes
+        kept: torch.Tensor = nms(boxes, scores, limit) if alone else batched_nms(boxes, scores, labels, limit)
+        return kept
+
+    def _mirrored(self, boxes: torch.Tensor, view: int) -> torch.Tensor:
+        """Return the boxes of a mirrored view on the image itself."""
+        left, top, right, bottom = boxes.unbind(1)
+        if view & 1:
+            left, right = self.size[1] - right, self.size[1] - left
+        if view & 2:
+            top, bottom = self.size[0] - bottom, self.size[0] - top
+        return torch.stack([left, top, right, bottom], dim=1)
 
 
 def detector_onnx(detector: Detector, size: tuple[int, int] | None = None) -> bytes:
