@@ -22,6 +22,7 @@ def test_cosine_scores_do_not_depend_on_length_and_stay_within_the_scale():
 
 
 def test_a_description_along_a_class_vector_has_the_full_scale():
+    torch.manual_seed(0)
     predictor = Predictor(4, 4, 2, BoxSection(scale=12))
     along = predictor.classes.weight.detach()[1:2] * 500
     # Norms are kept above 1e-5, so the cosine of a perfect match falls a little short of 1.

@@ -19,7 +19,7 @@ from sorby.detect.pictures import fit
 from sorby.errors import InputError
 from sorby.evidence.boxes import FoundBoxes, box_iou
 from sorby.line import ArraySource
-from sorby.workflow.detection.inspecting import verdict_on
+from sorby.workflow.detection.inspecting import near_threshold, verdict_on
 from sorby.workflow.detection.strip_scoring import painted
 from sorby.workflow.inspection import inspect
 from sorby.workflow.line import LineRequest, run_line
@@ -90,12 +90,16 @@ def test_a_verdict_is_referred_where_a_little_more_or_less_would_make_another(de
         found = FoundBoxes(np.repeat(box, len(scores), axis=0), np.array(labels), np.array(scores, np.float32))
         return verdict_on(detector, found, None)
 
-    assert said(0.9 * t).reasons == ("near-threshold",)
-    assert said(0.9 * t).label == "none"
-    assert said(0.9 * t).confidence == pytest.approx(1 - 0.9 * t, abs=1e-6)
-    assert said(1.1 * t).reasons == ("near-threshold",)
-    assert said(1.5 * t).reasons == ()
-    both = said(1.5 * t, 1.4 * t, labels=(1, 0))
+    low, high = near_threshold(t)
+    below, above = (low + t) / 2, (high + t) / 2
+    assert said(below).reasons == ("near-threshold",)
+    assert said(below).label == "none"
+    assert said(below).confidence == pytest.approx(1 - below, abs=1e-6)
+    assert said(above).reasons == ("near-threshold",)
+    assert said(0.9 * low).reasons == ()
+    sure = (1 + high) / 2
+    assert said(sure).reasons == ()
+    both = said(sure, 0.99 * sure, labels=(1, 0))
     assert both.reasons == ("classes-compete",)
     assert (both.label, both.labels) == ("dark", ("dark", "bright"))
 

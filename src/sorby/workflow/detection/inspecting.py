@@ -38,7 +38,7 @@ REASONS = {
     "list-full": "as many findings as the detector lists: there may be more",
     "scale-out-of-range": "the pixel size lies outside what the detector was taught on",
 }
-_NEAR = 1.25  # a score within this factor of the threshold, either way, might as well be beyond it
+_NEAR_ODDS = 1.6  # odds of a score within this factor of the threshold's, either way, might as well be beyond it
 _SAME_PLACE = 0.5
 _SCALE_SLACK = 1.25  # pixel sizes up to this factor beyond the taught ones are accepted
 _STEM = 60  # characters of an image's name in its picture's
@@ -108,8 +108,9 @@ def verdict_on(detector: Detector, candidates: FoundBoxes, pixel_size_um: float 
         name: float(found.scores[found.labels == k].max(initial=0.0)) for k, name in enumerate(detector.classes)
     }
     seen = tuple(name for name in sorted(strongest, key=lambda name: -strongest[name]) if strongest[name] > 0)
+    near = near_threshold(detector.threshold)
     holds = {
-        "near-threshold": detector.threshold / _NEAR <= best < detector.threshold * _NEAR,
+        "near-threshold": near[0] <= best < near[1],
         "classes-compete": _competing(found),
         "list-full": len(found) >= detector.recipe.output.most,
         "scale-out-of-range": _out_of_range(detector.facts.get("pixel_sizes_um"), pixel_size_um),
@@ -118,6 +119,23 @@ def verdict_on(detector: Detector, candidates: FoundBoxes, pixel_size_um: float 
     if not len(found):
         return BoxVerdict(NONE, 1 - best, (NONE,), reasons, strongest)
     return BoxVerdict(seen[0], best, seen, reasons, strongest)
+
+
+def near_threshold(threshold: float) -> tuple[float, float]:
+    """Return the scores between which a finding might as well be on the other side of the threshold.
+
+    Their odds differ from the threshold's by a factor of 1.6: scores of a softmax crowd near 1, where a share of the
+    score itself would take in all of them.
+
+    Examples
+    --------
+    >>> [round(end, 2) for end in near_threshold(0.5)], [round(end, 2) for end in near_threshold(0.8)]
+    ([0.38, 0.62], [0.71, 0.86])
+    """
+    held = min(max(threshold, 1e-6), 1 - 1e-6)
+    odds = held / (1 - held)
+    low, high = odds / _NEAR_ODDS, odds * _NEAR_ODDS
+    return low / (1 + low), high / (1 + high)
 
 
 def _competing(found: FoundBoxes) -> bool:
