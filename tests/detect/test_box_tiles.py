@@ -69,3 +69,26 @@ def test_one_place_has_one_name_across_tiles_where_that_is_asked_for():
     assert len(merged([mark, other], tiles, (100, 150), 0.5)) == 2
     alone = merged([mark, other], tiles, (100, 150), 0.5, across_classes=True)
     assert alone.labels.tolist() == [0]
+
+
+def test_weak_findings_along_borders_do_not_chain_real_ones_together():
+    tiles = tile_boxes(260, 420, SECTION)
+    rng = np.random.default_rng(0)
+    real = [np.array([30.0, 30, 60, 60]), np.array([330.0, 200, 360, 230])]
+    parts = []
+    for left, top, right, bottom in tiles:
+        weak = rng.uniform(0, 60, (30, 2))
+        boxes = [np.concatenate([weak, np.minimum(weak + rng.uniform(20, 100, (30, 2)), 100)], axis=1)]
+        scores = [rng.uniform(0.02, 0.3, 30)]
+        for box in real:
+            if left <= box[0] and box[2] <= right and top <= box[1] and box[3] <= bottom:
+                boxes.append(box[None] - [left, top, left, top])
+                scores.append(np.array([0.9]))
+        # A whole tile as one weak finding is what a chain begins with.
+        boxes.append(np.array([[0.0, 0, right - left, bottom - top]]))
+        scores.append(np.array([0.25]))
+        together = np.concatenate(boxes).astype(np.float32)
+        found = np.concatenate(scores).astype(np.float32)
+        parts.append(FoundBoxes(together, np.zeros(len(together), np.intp), found))
+    sure = merged(parts, tiles, (260, 420), 0.5).above(0.5)
+    assert sorted(sure.boxes.tolist()) == sorted(box.tolist() for box in real)

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from sorby.detect.recipe import ImageSection
 from sorby.evidence.boxes import BoxArray, FoundBoxes, areas, box_iou, overlap
@@ -15,7 +13,8 @@ from sorby.micrograph.tiling import Tiler
 
 TileBoxes = npt.NDArray[np.int64]
 _TOUCHES = 2.0  # pixels from an inner border within which a finding counts as cut by it
-_SHARED = 0.5  # of the smaller finding, within what both tiles see
+_SHARED = 0.5  # intersection over union, within what both tiles see
+_WEAKEST = 0.5  # of the best score of a group that a finding is joined with
 _SAME_PLACE = 0.5
 
 
@@ -42,8 +41,9 @@ def merged(
     """Put the findings of tiles together.
 
     A finding that an inner border cuts is joined with the finding of the same class in the neighbouring tile that
-    continues it: in the strip that both see, at least half of the smaller lies in the larger. The union of joined
-    boxes takes the highest score. What two tiles see whole is kept once.
+    continues it: in the strip that both see, they agree by half (intersection over union), and the weaker scores at
+    least half of the strongest that it is joined with, so that weak findings along the borders do not chain real ones
+    together. The union of joined boxes takes the highest score. What two tiles see whole is kept once.
 
     Parameters
     ----------
@@ -65,9 +65,8 @@ def merged(
     owner = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
     if len(tiles) == 1 or not len(boxes):
         return FoundBoxes(boxes, labels, scores)
-    first, second = _joined(boxes, labels, owner, tiles, size)
-    graph = coo_matrix((np.ones(len(first)), (first, second)), shape=(len(boxes), len(boxes)))
-    count, group = connected_components(graph, directed=False)
+    group = _groups(_joined(boxes, labels, owner, tiles, size), scores)
+    count = int(group.max()) + 1
     united = np.empty((count, 4), np.float32)
     united[:, :2], united[:, 2:] = np.inf, 0
     np.minimum.at(united[:, :2], group, boxes[:, :2])
@@ -79,15 +78,27 @@ def merged(
     return _once(FoundBoxes(united, name, best), overlap_limit, across_classes=across_classes)
 
 
+def _groups(pairs: npt.NDArray[np.intp], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """Return the group of each finding; the surest pairs are joined first, and weak findings only to weak groups."""
+    leader, best = np.arange(len(scores)), scores.copy()
+    for first, second in pairs[np.argsort(-scores[pairs].min(axis=1), kind="stable")]:
+        one, other = leader[first], leader[second]
+        if one != other and min(best[one], best[other]) >= _WEAKEST * max(best[one], best[other]):
+            leader[leader == other] = one
+            best[one] = max(best[one], best[other])
+    groups: npt.NDArray[np.intp] = np.unique(leader, return_inverse=True)[1].astype(np.intp)
+    return groups
+
+
 def _joined(
     boxes: BoxArray, labels: npt.NDArray[np.intp], owner: npt.NDArray[np.intp], tiles: TileBoxes, size: tuple[int, int]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the pairs of findings that continue each other across an inner border."""
+) -> npt.NDArray[np.intp]:
+    """Return the pairs (n, 2) of findings that continue each other across an inner border."""
     own = tiles[owner].astype(np.float32)
     limits = np.array([0, 0, size[1], size[0]], np.float32)
     cut = ((np.abs(boxes - own) <= _TOUCHES) & (np.abs(own - limits) > 0)).any(axis=1)
     order = np.argsort(boxes[:, 0], kind="stable")
-    first, second = [], []
+    pairs = []
     for here in np.flatnonzero(cut):
         near = order[: np.searchsorted(boxes[order, 0], boxes[here, 2], side="right")]
         near = near[(owner[near] != owner[here]) & (labels[near] == labels[here]) & (boxes[near, 2] >= boxes[here, 0])]
@@ -97,12 +108,14 @@ def _joined(
             [np.maximum(own[near, :2], own[here, :2]), np.minimum(own[near, 2:], own[here, 2:])], axis=1
         )
         mine, theirs = _within(boxes[here][None], shared), _within(boxes[near], shared)
-        both = np.concatenate([np.maximum(mine[:, :2], theirs[:, :2]), np.minimum(mine[:, 2:], theirs[:, 2:])], axis=1)
-        smaller = np.minimum(areas(mine), areas(theirs))
-        meets = near[areas(both) >= np.maximum(_SHARED * smaller, 1e-6)]
-        first += [here] * len(meets)
-        second += meets.tolist()
-    return np.array(first, np.intp), np.array(second, np.intp)
+        both = areas(_within(mine, theirs))
+        union = areas(mine) + areas(theirs) - both
+        agree = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+        # Of each neighbouring tile the finding that agrees best.
+        ranked = np.lexsort((-agree, owner[near]))
+        ranked = ranked[np.unique(owner[near][ranked], return_index=True)[1]]
+        pairs += [(int(here), int(other)) for other in near[ranked[agree[ranked] >= _SHARED]]]
+    return np.array(pairs, np.intp).reshape(-1, 2)
 
 
 def _within(boxes: BoxArray, regions: BoxArray) -> BoxArray:
