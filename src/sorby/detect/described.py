@@ -98,7 +98,7 @@ class DescribedImage:
     size: tuple[int, int]
 
 
-def describe_images(runner: StageRunner, images: Iterable[Uint8Image], batch: int = 4) -> Iterator[DescribedImage]:
+def describe_images(runner: StageRunner, images: Iterable[Uint8Image], batch: int = 8) -> Iterator[DescribedImage]:
     """Yield proposals and descriptions of prepared images (H, W, C); neighbours of one size share a batch."""
     for group in _alike(images, batch):
         looked = runner.look(np.stack(group))

@@ -138,19 +138,20 @@ class Stages(nn.Module):
     def _pooled(self, levels: Levels, boxes: list[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
         """Return what lies under the boxes, (sum of boxes, C, pool, pool)."""
         if not torch.onnx.is_in_onnx_export():
-            return pooled_rows(levels, boxes, self.recipe.box.pool)
+            cells = self.recipe.box.pool
+            rows = pooled_cells(levels, boxes, cells)
+            return rows.transpose(1, 2).reshape(len(rows), -1, cells, cells)
         # A graph takes the operator that inference engines know.
         chosen = OrderedDict((key, levels[key]) for key in _ROI_LEVELS)
         pooled: torch.Tensor = self.pool(chosen, boxes, [size] * len(boxes))
         return pooled
 
 
-def pooled_rows(levels: Levels, boxes: list[torch.Tensor], cells: int) -> torch.Tensor:
-    """Return what lies under the boxes of each image, (sum of boxes, C, cells, cells)."""
+def pooled_cells(levels: Levels, boxes: list[torch.Tensor], cells: int) -> torch.Tensor:
+    """Return what lies under the boxes of each image cell by cell, (sum of boxes, cells * cells, C)."""
     together = torch.cat(boxes)
     maps = [levels[key] for key in _ROI_LEVELS]
-    rows = pool_boxes(maps, _STRIDES, together, _image_of(boxes), level_of(together, len(maps)), cells)
-    return rows.transpose(1, 2).reshape(len(together), -1, cells, cells)
+    return pool_boxes(maps, _STRIDES, together, _image_of(boxes), level_of(together, len(maps)), cells)
 
 
 def box_textures(

@@ -15,11 +15,11 @@ import openvino
 import torch
 from torch import nn
 from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
+from torchvision.ops import clip_boxes_to_image, nms, remove_small_boxes
 
 from sorby.backbone.runtime import Precision, resolve_precision
 from sorby.detect.described import Looked
-from sorby.detect.network import Levels, Stages, box_textures, pooled_rows
+from sorby.detect.network import Levels, Stages, box_textures, pooled_cells
 from sorby.detect.pictures import Uint8Image
 
 _KEYS = ("0", "1", "2", "3", "pool")
@@ -50,6 +50,23 @@ class _Maps(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(each.permute(0, 2, 3, 1) for each in self.stages.maps(images))
+
+
+class _Hidden(nn.Module):
+    """The hidden layers, on pooled values cell by cell as `pool_boxes` gives them: no value has to change its place."""
+
+    def __init__(self, stages: Stages) -> None:
+        super().__init__()
+        head, cells = stages.box_head, stages.recipe.box.pool**2
+        weight = head.fc6.weight.detach()
+        by_cell = weight.reshape(len(weight), -1, cells).transpose(1, 2).reshape(len(weight), -1)
+        self.first = nn.Linear(by_cell.shape[1], len(weight))
+        self.first.load_state_dict({"weight": by_cell, "bias": head.fc6.bias.detach()})
+        self.second = head.fc7
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = torch.relu(self.second(torch.relu(self.first(rows))))
+        return found
 
 
 class FrozenMaps:
@@ -123,25 +140,29 @@ class OpenVINORunner:
         size : (int, int)
         """
         rpn, section = self._stages.rpn, self._stages.recipe.proposals
-        boxes, scores, level = [], [], []
-        for number, (places, moves, anchors) in enumerate(
-            zip(objectness, offsets, self._anchors_of(objectness, size), strict=True)
-        ):
+        boxes, scores = [], []
+        for places, moves, anchors in zip(objectness, offsets, self._anchors_of(objectness, size), strict=True):
             count = len(places)
             best, which = places.reshape(count, -1).topk(min(section.before, places[0].numel()), dim=1)
             chosen = moves.reshape(count, -1, 4).gather(1, which[..., None].expand(-1, -1, 4))
             decoded = rpn.box_coder.decode_single(chosen.reshape(-1, 4), anchors[which.reshape(-1)])
-            boxes.append(decoded.reshape(count, -1, 4))
-            scores.append(torch.sigmoid(best))
-            level.append(torch.full((best.shape[1],), number))
-        groups = torch.cat(level)
-        found = []
-        for each, score in zip(torch.cat(boxes, dim=1), torch.cat(scores, dim=1), strict=True):
-            inside = clip_boxes_to_image(each, size)
-            real = remove_small_boxes(inside, rpn.min_size)
-            kept = batched_nms(inside[real], score[real], groups[real], section.overlap)[: section.test]
-            found.append(inside[real][kept])
-        return found
+            boxes.append(clip_boxes_to_image(decoded, size).reshape(count, -1, 4))
+            scores.append(best)
+        return [
+            self._strongest([each[k] for each in boxes], [each[k] for each in scores]) for k in range(len(boxes[0]))
+        ]
+
+    def _strongest(self, boxes: list[torch.Tensor], scores: list[torch.Tensor]) -> torch.Tensor:
+        """Suppress within each level of an image, which is less work than all at once, and keep the strongest."""
+        section, kept, best = self._stages.recipe.proposals, [], []
+        for places, score in zip(boxes, scores, strict=True):
+            real = remove_small_boxes(places, self._stages.rpn.min_size)
+            chosen = real[nms(places[real], score[real], section.overlap)]
+            kept.append(places[chosen])
+            best.append(score[chosen])
+        together = torch.cat(best)
+        order = torch.argsort(together, descending=True, stable=True)[: section.test]
+        return torch.cat(kept)[order]
 
     def _anchors_of(self, objectness: list[torch.Tensor], size: tuple[int, int]) -> list[torch.Tensor]:
         """Return the anchors of each level, (h * w * anchors, 4), made once for a size."""
@@ -158,7 +179,7 @@ class OpenVINORunner:
     def describe(self, looked: Looked, boxes: list[torch.Tensor]) -> torch.Tensor:
         """Return the descriptions of boxes of each image, (sum of boxes, D) float32."""
         section = self._stages.recipe.box
-        rows = pooled_rows(looked.levels, boxes, section.pool)
+        rows = pooled_cells(looked.levels, boxes, section.pool).flatten(1)
         hidden = torch.from_numpy(self._hidden_layers(rows.numpy()))
         return torch.cat([hidden, *box_textures(looked.maps, boxes, looked.size, section.describe)], dim=1)
 
@@ -166,8 +187,8 @@ class OpenVINORunner:
         if not len(rows):
             return np.zeros((0, self._stages.recipe.box.width), np.float32)
         if self._hidden is None:
-            example = torch.zeros(2, *rows.shape[1:])
-            self._hidden = compiled(self._core, self._stages.box_head, example, "rows", None, self.precision)
+            graph, example = _Hidden(self._stages), torch.zeros(2, rows.shape[1])
+            self._hidden = compiled(self._core, graph, example, "rows", None, self.precision)
         self._hidden.infer({0: np.ascontiguousarray(rows)})
         return np.array(self._hidden.output_tensors[0].data, np.float32)
 

@@ -68,18 +68,20 @@ def pool_boxes(
     places = (torch.arange(cells * samples, device=boxes.device, dtype=boxes.dtype) + 0.5) / (cells * samples)
     across, u = _between(corners[:, :1] + places * size[:, :1], widths[:, None])
     down, v = _between(corners[:, 1:2] + places * size[:, 1:], heights[:, None])
-    row = first[:, None, None] + down * widths.to(torch.int64)[:, None, None]  # (n, places, 2)
-    index = row[:, :, None, :, None] + across[:, None, :, None, :]  # (n, down, across, 2, 2)
-    weight = v[:, :, None, :, None] * u[:, None, :, None, :] / samples**2
+    rows = first.to(torch.int32)[:, None, None] + down * widths.to(torch.int32)[:, None, None]  # (n, places, 2)
     count = len(boxes)
 
-    def by_cell(values: torch.Tensor) -> torch.Tensor:
-        parts = values.reshape(count, cells, samples, cells, samples, 4).permute(0, 1, 3, 2, 4, 5)
-        return parts.reshape(count * cells * cells, samples * samples * 4)
+    def vertical(values: torch.Tensor) -> torch.Tensor:
+        return values.reshape(count, cells, 1, samples, 1, 2, 1)
 
-    pooled = functional.embedding_bag(
-        by_cell(index), table, per_sample_weights=by_cell(weight).to(table.dtype), mode="sum"
-    )
+    def horizontal(values: torch.Tensor) -> torch.Tensor:
+        return values.reshape(count, 1, cells, 1, samples, 1, 2)
+
+    # Of each cell, in the order in which the sum reads them: samples down and across, then the neighbours of each.
+    flat = (count * cells * cells, samples * samples * 4)
+    index = (vertical(rows) + horizontal(across)).reshape(flat)
+    weight = (vertical(v / samples**2) * horizontal(u)).reshape(flat)
+    pooled = functional.embedding_bag(index, table, per_sample_weights=weight.to(table.dtype), mode="sum")
     return pooled.reshape(count, cells * cells, -1)
 
 
@@ -91,8 +93,8 @@ def _between(places: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, 
     inside = (places >= -1.0) & (places <= length)
     held = places.clamp(min=0.0)
     held = torch.minimum(held, length - 1)
-    low = held.floor().to(torch.int64)
-    high = torch.minimum(low + 1, (length - 1).to(torch.int64))
+    low = held.floor().to(torch.int32)
+    high = torch.minimum(low + 1, (length - 1).to(torch.int32))
     share = held - low
     weights = torch.stack([1 - share, share], dim=-1) * inside[..., None]
     return torch.stack([low, high], dim=-1), weights
