@@ -148,6 +148,18 @@ def test_openvino_in_float32_sees_what_torch_sees(base):
             assert float(difference.abs().max()) < 0.05 * float(other.described.float().abs().max())
 
 
+def test_lanes_find_what_one_runner_finds_in_the_same_order(base):
+    ready = behind(base, recipe())
+    images = [each.pixels for each in examples(5)]
+    runner = OpenVINORunner(ready.stages, "fp32")
+    one = list(describe_images(runner, images, batch=8))
+    several = list(describe_images(runner, images, batch=1))
+    assert len(one) == len(several) == 5
+    for single, laned in zip(one, several, strict=True):
+        iou = box_iou(single.proposals.numpy(), laned.proposals.numpy())
+        assert (iou.max(axis=1) > 0.99).mean() > 0.95
+
+
 def test_compiling_does_not_change_the_mode_of_the_stages(base):
     ready = behind(base, recipe())
     runner = OpenVINORunner(ready.stages, "fp32")

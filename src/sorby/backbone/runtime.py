@@ -61,7 +61,7 @@ def cpu_has_bf16() -> bool:
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def resolve_precision(precision: Precision) -> str:
+def resolve_precision(precision: Precision) -> Literal["bf16", "fp32"]:
     """Return ``bf16`` or ``fp32`` for this CPU."""
     if precision == "auto":
         return "bf16" if cpu_has_bf16() else "fp32"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, cycle, islice
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +24,10 @@ _SHIFT, _STRETCH = 0.25, 0.3
 
 class StageRunner(Protocol):
     """What runs the frozen stages."""
+
+    @property
+    def lanes(self) -> Sequence[StageRunner]:
+        """What may take turns at batches at the same time; none where the runner does one after the other."""
 
     def look(self, images: Uint8Image) -> Looked:
         """Run everything up to the proposals on a batch (N, H, W, C)."""
@@ -62,6 +70,11 @@ class TorchRunner:
     def __init__(self, stages: Stages, device: str = "cpu") -> None:
         self._stages, self._device = stages.eval().to(device), device
 
+    @property
+    def lanes(self) -> Sequence[StageRunner]:
+        """None: torch spreads every layer over the cores."""
+        return ()
+
     @torch.inference_mode()
     def look(self, images: Uint8Image) -> Looked:
         """Run everything up to the proposals on a batch (N, H, W, C)."""
@@ -100,12 +113,33 @@ class DescribedImage:
 
 def describe_images(runner: StageRunner, images: Iterable[Uint8Image], batch: int = 8) -> Iterator[DescribedImage]:
     """Yield proposals and descriptions of prepared images (H, W, C); neighbours of one size share a batch."""
-    for group in _alike(images, batch):
-        looked = runner.look(np.stack(group))
-        described = runner.describe(looked, looked.proposals).half().cpu()
-        counts = [len(each) for each in looked.proposals]
-        for proposals, rows in zip(looked.proposals, torch.split(described, counts), strict=True):
-            yield DescribedImage(proposals.cpu(), rows.clone(), looked.size)
+    groups = _alike(images, batch)
+    first = list(islice(groups, 2))
+    lanes = runner.lanes if len(first) > 1 else ()
+    if len(lanes) < 2:
+        for group in chain(first, groups):
+            yield from _described(runner, group)
+        return
+    with ExitStack() as stack:
+        # A thread of its own for each lane: what a lane holds is never used twice at once.
+        threads = [(stack.enter_context(ThreadPoolExecutor(1)), lane) for lane in lanes]
+        running: deque[Future[list[DescribedImage]]] = deque()
+        for group, (thread, lane) in zip(chain(first, groups), cycle(threads), strict=False):
+            running.append(thread.submit(_described, lane, group))
+            if len(running) > len(lanes):
+                yield from running.popleft().result()
+        while running:
+            yield from running.popleft().result()
+
+
+def _described(runner: StageRunner, group: Sequence[Uint8Image]) -> list[DescribedImage]:
+    looked = runner.look(np.stack(group))
+    described = runner.describe(looked, looked.proposals).half().cpu()
+    rows = torch.split(described, [len(each) for each in looked.proposals])
+    return [
+        DescribedImage(proposals.cpu(), each.clone(), looked.size)
+        for proposals, each in zip(looked.proposals, rows, strict=True)
+    ]
 
 
 def _alike(images: Iterable[Uint8Image], batch: int) -> Iterator[list[Uint8Image]]:

@@ -6,8 +6,12 @@ Coordinates never pass through a bfloat16 graph, which would round them to whole
 from __future__ import annotations
 
 import io
+import os
+import threading
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +28,8 @@ from sorby.detect.pictures import Uint8Image
 
 _KEYS = ("0", "1", "2", "3", "pool")
 _MOST_SHAPES = 8  # of batches and images for which graphs are kept; images of several sizes take turns
+_LANES = 2  # while one batch is between its graphs, which a core does alone, the other core runs a graph
+_EXPORTING = threading.Lock()  # torch exports one graph at a time in a process
 
 
 class _Dense(nn.Module):
@@ -107,15 +113,26 @@ class OpenVINORunner:
     ----------
     stages : Stages
     precision : {"auto", "fp32", "bf16"}
+    threads : int
+        Of a graph; 0 for all cores.
     """
 
-    def __init__(self, stages: Stages, precision: Precision = "auto") -> None:
-        self._stages, self.precision = stages.eval(), resolve_precision(precision)
+    def __init__(self, stages: Stages, precision: Precision = "auto", threads: int = 0) -> None:
+        self.precision: Literal["fp32", "bf16"] = resolve_precision(precision)
+        self._stages, self._threads = stages.eval(), threads
         self._core = openvino.Core()
         self._with_maps = stages.recipe.box.describe != "head"
         self._dense: dict[tuple[int, ...], openvino.InferRequest] = {}
         self._hidden: openvino.InferRequest | None = None
         self._anchors: dict[tuple[int, int], list[torch.Tensor]] = {}
+
+    @cached_property
+    def lanes(self) -> Sequence[OpenVINORunner]:
+        """Runners that share the cores, each with graphs of its own."""
+        cores = os.cpu_count() or 1
+        if self._threads or cores < _LANES:
+            return ()
+        return tuple(OpenVINORunner(self._stages, self.precision, cores // _LANES) for _ in range(_LANES))
 
     def look(self, images: Uint8Image) -> Looked:
         """Run everything up to the proposals on a batch (N, H, W, C)."""
@@ -188,7 +205,7 @@ class OpenVINORunner:
             return np.zeros((0, self._stages.recipe.box.width), np.float32)
         if self._hidden is None:
             graph, example = _Hidden(self._stages), torch.zeros(2, rows.shape[1])
-            self._hidden = compiled(self._core, graph, example, "rows", None, self.precision)
+            self._hidden = compiled(self._core, graph, example, "rows", None, self.precision, self._threads)
         self._hidden.infer({0: np.ascontiguousarray(rows)})
         return np.array(self._hidden.output_tensors[0].data, np.float32)
 
@@ -198,25 +215,32 @@ class OpenVINORunner:
                 self._dense.pop(next(iter(self._dense)))
             example = torch.zeros(shape, dtype=torch.uint8)
             graph = _Dense(self._stages, self._with_maps)
-            self._dense[shape] = compiled(self._core, graph, example, "images", shape, self.precision)
+            self._dense[shape] = compiled(self._core, graph, example, "images", shape, self.precision, self._threads)
         return self._dense[shape]
 
 
 def compiled(
-    core: openvino.Core, graph: nn.Module, example: torch.Tensor, name: str, shape: Sequence[int] | None, precision: str
-) -> openvino.InferRequest:
+    core: openvino.Core, graph: nn.Module, example: torch.Tensor, name: str, shape: Sequence[int] | None,
+    precision: str, threads: int = 0,
+) -> openvino.InferRequest:  # fmt: skip
     """Compile a module for the CPU; for the shape of *example*, or for any number of rows where *shape* is None."""
     buffer = io.BytesIO()
-    modes = [(part, part.training) for part in graph.modules()]
-    with warnings.catch_warnings():
+    with _EXPORTING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        modes = [(part, part.training) for part in graph.modules()]
         torch.onnx.export(
             graph.eval(), (example,), buffer,  # type: ignore[arg-type]
             dynamo=False, opset_version=17, input_names=[name],
             dynamic_axes=None if shape is not None else {name: {0: "n"}},
         )  # fmt: skip
-    for part, training in modes:
-        part.training = training
+        for part, training in modes:
+            part.training = training
     model = core.read_model(buffer.getvalue())
-    hints = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32", "PERFORMANCE_HINT": "LATENCY"}
+    hints: dict[str, str | int] = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    if threads:
+        # Pinned, the graphs of two lanes would wait for the same core.
+        hints |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     return core.compile_model(model, "CPU", hints).create_infer_request()
