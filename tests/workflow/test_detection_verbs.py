@@ -254,6 +254,44 @@ def test_the_phantom_base_is_made_once_and_named_after_what_made_it(
     assert other != path
 
 
+@pytest.mark.parametrize("name", ["none", "dark|bright"])
+def test_a_class_that_verdicts_could_not_tell_from_their_own_marks_is_refused(
+    name: str, marks: Path, marks_base: Path, tmp_path: Path
+) -> None:
+    recipe = FEW.model_copy(update={"box": FEW.box.model_copy(update={"merge": {CLASSES[0]: name}})})
+    with pytest.raises(InputError, match="a class cannot be called"):
+        train_detector(marks, tmp_path / "run", recipe, base=marks_base, device="cpu")
+
+
+def test_a_base_may_be_kept_from_kinds_and_surfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bases, "_UNSEEN", 3)
+    drawn: list[Any] = []
+    render = bases._rendered
+
+    def watched(*arguments: Any) -> list[Any]:
+        drawn.extend(render(*arguments))
+        return drawn
+
+    monkeypatch.setattr(bases, "_rendered", watched)
+    recipe = tiny_recipe(frozen=False, steps=1, batch=1)
+    out = tmp_path / "base.sorby"
+    bases.teach_base(out, recipe, pictures=20, left_out=("web", "pinhole", "scratch"), device="cpu")
+    assert open_box_detector(out).detector.classes == tuple(k for k in KINDS if k not in ("pinhole", "scratch"))
+    assert len(drawn) == 23
+    assert "web" not in {each.family for each in drawn}
+    assert not {"pinhole", "scratch"} & {name for each in drawn for name in each.labels}
+    assert any("web, pinhole, scratch" in note for note in open_box_detector(out).description.notes)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [(("rust",), "rust is neither a kind of defect nor a family"), (KINDS, "nothing is left to render")],
+)
+def test_what_cannot_be_left_out_is_refused(left_out: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        bases.teach_base(tmp_path / "base.sorby", left_out=left_out)
+
+
 def test_a_base_of_another_shape_is_refused_with_both_named(marks: Path, marks_base: Path, tmp_path: Path) -> None:
     wider = FEW.model_copy(update={"pyramid": FEW.pyramid.model_copy(update={"channels": 24})})
     with pytest.raises(InputError, match="pyramid 16, the recipe 24"):

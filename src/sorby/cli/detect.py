@@ -119,19 +119,23 @@ def detect() -> None:
 @detect.command()
 @out_option("The bundle: NAME.sorby. An interrupted teaching goes on with the same command.")
 @click.option("--n", "pictures", type=click.IntRange(min=1), default=4000, show_default=True, help="Rendered pictures.")
+@click.option("--leave-out", "left_out", multiple=True, metavar="KIND|SURFACE",
+              help="Render no such defect or surface; repeatable.")  # fmt: skip
 @recipe_options
 @device_option
 @reports(_show_base)
 def base(
-    out: Path, pictures: int, recipe: str | None, settings: tuple[str, ...], seed: int | None, device: Any
-) -> dict[str, Any]:
+    out: Path, pictures: int, left_out: tuple[str, ...], recipe: str | None, settings: tuple[str, ...],
+    seed: int | None, device: Any,
+) -> dict[str, Any]:  # fmt: skip
     """Teach a base detector on rendered defects of many kinds and surfaces; few-shot teaching stands on it.
 
     Example: sorby detect base --out base.sorby --n 4000
     """
     from sorby.workflow.detection.bases import PHANTOM_RECIPE, teach_base
 
-    return teach_base(out, _recipe(recipe or PHANTOM_RECIPE, settings, seed), pictures=pictures, device=device)
+    chosen = _recipe(recipe or PHANTOM_RECIPE, settings, seed)
+    return teach_base(out, chosen, pictures=pictures, left_out=left_out, device=device)
 
 
 @detect.command()

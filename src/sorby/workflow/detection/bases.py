@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from sorby.errors import InputError
 from sorby.evidence.boxes import TrueBoxes
 from sorby.evidence.detection_metrics import DetectionScores, detection_scores
 from sorby.files import sha256_bytes
-from sorby.phantom.defects import KINDS, DefectPicture, render
+from sorby.phantom.defects import FAMILIES, KINDS, DefectPicture, render
 from sorby.phantom.writing import gather
 from sorby.workflow.detection.opening import open_box_detector
 from sorby.workflow.phantoms import counting
@@ -54,6 +54,7 @@ Say = Callable[[str], None]
 class _Job:
     seed: int
     numbers: tuple[int, ...]
+    left_out: frozenset[str]
 
 
 def teach_base(
@@ -61,6 +62,7 @@ def teach_base(
     recipe: DetectRecipe | None = None,
     *,
     pictures: int = PICTURES,
+    left_out: Sequence[str] = (),
     device: Device = "auto",
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -75,6 +77,8 @@ def teach_base(
         ``phantom-base`` by default.
     pictures : int
         That it learns from, of 224 x 224 pixels; further ones, which it never sees, judge it and set its threshold.
+    left_out : sequence of str
+        Kinds of defects and families of surfaces on no picture, so that a study may call them new to the base.
     device : {"auto", "cpu", "cuda"}
     overwrite : bool
 
@@ -87,7 +91,8 @@ def teach_base(
     Raises
     ------
     InputError
-        The recipe freezes everything, the bundle exists, or cannot be written.
+        The recipe freezes everything, a kind or surface is unknown or all are left out, the bundle exists, or cannot
+        be written.
     """
     started = time.perf_counter()
     out, recipe = Path(out), recipe or recipes.load(PHANTOM_RECIPE)
@@ -103,11 +108,12 @@ def teach_base(
         raise InputError(f"{out}: exists", "choose another --out")
     if pictures < 1:
         raise InputError(f"{pictures} pictures teach nothing", f"e.g. --n {PICTURES}")
+    kinds = _kinds_without(left_out)
     refuse_unwritable(out)
     state = out.with_name(out.name + ".state")
-    taught = _examples(_rendered(pictures, recipe.seed), recipe)
-    detector = teach(recipe, KINDS, taught, state_folder=state, device=device)
-    scores = _judged(detector, recipe.seed, device)
+    taught = _examples(_rendered(pictures, recipe.seed, left_out), recipe, kinds)
+    detector = teach(recipe, kinds, taught, state_folder=state, device=device)
+    scores = _judged(detector, recipe.seed, left_out, device)
     if scores.best_f1 is not None:
         detector = replace(detector, threshold=scores.best_f1.score)
     spans = [each.truth.boxes[:, 2:] - each.truth.boxes[:, :2] for each in taught if len(each.truth)]
@@ -121,7 +127,8 @@ def teach_base(
         n_boxes=sum(len(each.truth) for each in taught),
         metrics={name: figures[name] for name in ("ap", "ap50", "ap75")},
         notes=[
-            f"taught on {pictures} rendered pictures of {len(KINDS)} kinds of defects, renderer {renderer_version()}",
+            f"taught on {pictures} rendered pictures of {len(kinds)} kinds of defects, renderer {renderer_version()}",
+            *([f"on no picture: {', '.join(left_out)}"] if left_out else []),
             f"its figures are of {_UNSEEN} further rendered pictures: of real surfaces they say nothing",
         ],
         overwrite=overwrite,
@@ -224,32 +231,63 @@ def _about(recipe: DetectRecipe, pictures: int) -> str:
     return f"about {minutes} minutes" if minutes < 90 else f"about {minutes / 60:.0f} hours"
 
 
-def _rendered(count: int, seed: int) -> list[DefectPicture]:
-    numbers = range(count)
-    jobs = [_Job(seed, tuple(numbers[k : k + _AT_ONCE])) for k in range(0, count, _AT_ONCE)]
+def _kinds_without(left_out: Sequence[str]) -> tuple[str, ...]:
+    unknown = sorted(set(left_out) - set(KINDS) - set(FAMILIES))
+    if unknown:
+        raise InputError(
+            f"{unknown[0]} is neither a kind of defect nor a family of surfaces",
+            f"kinds: {', '.join(KINDS)}; surfaces: {', '.join(FAMILIES)}",
+        )
+    kinds = tuple(kind for kind in KINDS if kind not in left_out)
+    if not kinds or set(FAMILIES) <= set(left_out):
+        raise InputError("nothing is left to render", "leave out fewer kinds and surfaces")
+    return kinds
+
+
+def _rendered(count: int, seed: int, left_out: Sequence[str]) -> list[DefectPicture]:
+    """Return the first *count* pictures of a seed that show nothing of what is left out."""
+    found: list[DefectPicture] = []
+    begin = 0
     with counting("rendering", count) as step:
-        return gather(_render, jobs, None, count, step)
+        while len(found) < count:
+            end = begin + count - len(found)
+            jobs = [
+                _Job(seed, tuple(range(k, min(k + _AT_ONCE, end))), frozenset(left_out))
+                for k in range(begin, end, _AT_ONCE)
+            ]
+
+            def tell(done: int, _total: int, before: int = len(found)) -> None:
+                step(before + done, count)
+
+            found += gather(_render, jobs, None, count, tell)
+            begin = end
+    return found
 
 
 def _render(job: _Job) -> list[DefectPicture]:
     pictures = (render((job.seed, number), size=(_SIDE, _SIDE)) for number in job.numbers)
     # Masks and the clean surface teach nothing here, and would be most of what is sent between processes.
-    return [replace(each, masks=each.masks[:0].copy(), clean=each.clean[:0].copy()) for each in pictures]
+    return [
+        replace(each, masks=each.masks[:0].copy(), clean=each.clean[:0].copy())
+        for each in pictures
+        if job.left_out.isdisjoint((*each.labels, each.family))
+    ]
 
 
-def _truth(picture: DefectPicture) -> TrueBoxes:
-    return TrueBoxes(picture.boxes, np.array([KINDS.index(name) for name in picture.labels], np.intp))
+def _truth(picture: DefectPicture, kinds: Sequence[str]) -> TrueBoxes:
+    return TrueBoxes(picture.boxes, np.array([kinds.index(name) for name in picture.labels], np.intp))
 
 
-def _examples(pictures: list[DefectPicture], recipe: DetectRecipe) -> list[Example]:
+def _examples(pictures: list[DefectPicture], recipe: DetectRecipe, kinds: Sequence[str]) -> list[Example]:
     whole = recipe.model_copy(update={"image": recipe.image.model_copy(update={"tile_px": None})})
-    found = examples_of((each.pixels for each in pictures), map(_truth, pictures), whole)
+    found = examples_of((each.pixels for each in pictures), (_truth(each, kinds) for each in pictures), whole)
     return [example for each in found for example in each]
 
 
-def _judged(detector: Detector, seed: int, device: Device) -> DetectionScores:
+def _judged(detector: Detector, seed: int, left_out: Sequence[str], device: Device) -> DetectionScores:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a class that none of them shows
-        unseen = _rendered(_UNSEEN, seed + 1_000_003)
+        unseen = _rendered(_UNSEEN, seed + 1_000_003, left_out)
         found = list(detector.detect((each.pixels for each in unseen), device=device, score=0.0))
-        return detection_scores([_truth(each) for each in unseen], found, KINDS, resamples=200)
+        kinds = detector.classes
+        return detection_scores([_truth(each, kinds) for each in unseen], found, kinds, resamples=200)

@@ -25,11 +25,9 @@ from sorby.micrograph import Micrograph, read
 from sorby.progress import bar
 from sorby.report.box_overlay import boxes_over
 from sorby.workflow.detection.judging import FINDING_COLUMNS, finding_rows
+from sorby.workflow.detection.labelled import BETWEEN, NOTHING
 from sorby.workflow.detection.large_images import detect_micrographs
 from sorby.workflow.detection.opening import OpenBoxDetector, open_box_detector
-
-NONE = "none"
-"""Label of an image on which nothing was found."""
 
 #: Reason codes of a referral, in the order in which they are given.
 REASONS = {
@@ -51,11 +49,11 @@ class BoxVerdict:
     Attributes
     ----------
     label : str
-        Class of the strongest finding, or `NONE`.
+        Class of the strongest finding, or `NOTHING`.
     confidence : float
-        Its score; of `NONE`, what is left of 1 by the strongest candidate that is no finding. No probability.
+        Its score; of `NOTHING`, what is left of 1 by the strongest candidate that is no finding. No probability.
     labels : tuple of str
-        Classes found, those of the strongest first; `NONE` where there are none.
+        Classes found, those of the strongest first; `NOTHING` where there are none.
     reasons : tuple of str
         Why a person must look, of `REASONS`.
     strongest : dict of str to float
@@ -99,7 +97,7 @@ def verdict_on(detector: Detector, candidates: FoundBoxes, pixel_size_um: float 
     ----------
     detector : Detector
     candidates : FoundBoxes
-        Findings, and what scores less than the threshold, however little: it says how sure `NONE` is.
+        Findings, and what scores less than the threshold, however little: it says how sure `NOTHING` is.
     pixel_size_um : float or None
     """
     found = candidates.above(detector.threshold)
@@ -117,7 +115,7 @@ def verdict_on(detector: Detector, candidates: FoundBoxes, pixel_size_um: float 
     }
     reasons = tuple(name for name in REASONS if holds[name])
     if not len(found):
-        return BoxVerdict(NONE, 1 - best, (NONE,), reasons, strongest)
+        return BoxVerdict(NOTHING, 1 - best, (NOTHING,), reasons, strongest)
     return BoxVerdict(seen[0], best, seen, reasons, strongest)
 
 
@@ -272,7 +270,7 @@ def _verdict_row(path: str, verdict: BoxVerdict, count: int, image: Micrograph) 
         path,
         verdict.label,
         f"{verdict.confidence:.4f}",
-        "|".join(verdict.labels),
+        BETWEEN.join(verdict.labels),
         "",  # a detector does not say how unlike its examples an image is
         "true" if verdict.referred else "false",
         "|".join(verdict.reasons),

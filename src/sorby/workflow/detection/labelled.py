@@ -201,6 +201,13 @@ def _merged(boxes: list[tuple[Box, ...]], merge: Mapping[str, str]) -> tuple[lis
     return renamed, said
 
 
+NOTHING = "none"
+"""What a verdict calls an image on which nothing was found."""
+
+BETWEEN = "|"
+"""What stands between the classes of a verdict."""
+
+
 def _chosen(
     there: Sequence[str],
     wanted: Sequence[str] | None,
@@ -212,7 +219,7 @@ def _chosen(
     if known is None and wanted is None:
         if not there:
             raise InputError("there is no labelled box", "annotate some defects; images without any come on top")
-        return tuple(there)
+        return _nameable(there)
     names = tuple(known if known is not None else dict.fromkeys(wanted or ()))
     if not set(names) & set(there) and (there or known is None):
         raise InputError(
@@ -226,7 +233,19 @@ def _chosen(
         named = ", ".join(f"{count} of {name!r}" for name, count in sorted(other.items())[:6])
         why = "the detector does not know" if known is not None else "nobody asked for"
         said.append(f"boxes of classes that {why} are left out, and what they show counts as nothing: {named}")
-    return names
+    return names if known is not None else _nameable(names)
+
+
+def _nameable(names: Sequence[str]) -> tuple[str, ...]:
+    """Refuse names that a column of verdicts could not tell from its own marks."""
+    for name in names:
+        if name == NOTHING or BETWEEN in name:
+            raise InputError(
+                f"a class cannot be called {name!r}: {NOTHING!r} in verdicts.csv is an image on which nothing was found,"
+                f" and {BETWEEN!r} stands between classes",
+                "rename it, e.g. by --set box.merge={OLD: NEW}",
+            )
+    return tuple(names)
 
 
 def micrographs(images: LabelledImages, quarantined: list[Quarantined]) -> Iterator[tuple[int, Micrograph]]:
