@@ -241,7 +241,7 @@ def _nameable(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name == NOTHING or BETWEEN in name:
             raise InputError(
-                f"a class cannot be called {name!r}: {NOTHING!r} in verdicts.csv is an image on which nothing was found,"
+                f"a class cannot be called {name!r}: {NOTHING!r} in verdicts.csv is an image with no finding,"
                 f" and {BETWEEN!r} stands between classes",
                 "rename it, e.g. by --set box.merge={OLD: NEW}",
             )
