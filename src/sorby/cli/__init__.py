@@ -36,6 +36,7 @@ COMMANDS = {
         "Needles, grains, inclusions, fracture mirrors: sizes from a scale.",
     ),
     "electro": ("sorby.cli.electro:electro", "Polarisation curves and impedance spectra of corroding metals."),
+    "study": ("sorby.cli.study:study", "People rating images: round robins, their results, agreement."),
     "synthesize": ("sorby.cli.synthesize:synthesize", "Generated images: teach, sample, check; quality and lineage."),
     "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
     "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),
