@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -106,7 +106,7 @@ class Image(Table):
     sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
     name: Mapped[str]
     media_type: Mapped[str] = mapped_column(String(40))
-    bytes_: Mapped[int] = mapped_column("bytes")
+    bytes_: Mapped[int] = mapped_column("bytes", BigInteger)
     width: Mapped[int]
     height: Mapped[int]
     pixel_size_um: Mapped[float | None]
@@ -126,7 +126,8 @@ class Bundle(Table):
 
     __tablename__ = "bundles"
 
-    sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)  # what `sorby bundle show` states, signed or not
+    file: Mapped[str] = mapped_column(Sha256)  # in the store
     name: Mapped[str]
     kind: Mapped[str] = mapped_column(String(40))
     task: Mapped[str] = mapped_column(String(80), index=True)  # bundles of one task replace each other
@@ -230,6 +231,37 @@ class WatchedFolder(Table):
     bundle: Mapped[str] = mapped_column(ForeignKey("bundles.sha256"))
     instrument: Mapped[str]
     active: Mapped[bool] = mapped_column(default=True)
+    added_by: Mapped[str]
+    added_at: Mapped[str] = mapped_column(Time)
+
+
+class WatchedFile(Table):
+    """A file of a watched folder that was taken, or set aside, as it was then."""
+
+    __tablename__ = "watched_files"
+
+    folder_id: Mapped[str] = mapped_column(ForeignKey("watched_folders.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(400), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    changed_ns: Mapped[int] = mapped_column(BigInteger)
+    image: Mapped[str | None] = mapped_column(Sha256)
+    reason: Mapped[str]  # why it was set aside; empty where it was taken
+    at: Mapped[str] = mapped_column(Time)
+
+
+class Dataset(Table):
+    """Labelled images that teach the bundles of a task, or that are locked away to compare them."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(Identity, primary_key=True)
+    name: Mapped[str]
+    task: Mapped[str] = mapped_column(String(80), index=True)
+    part: Mapped[str] = mapped_column(String(16))  # teaching or locked
+    file: Mapped[str] = mapped_column(Sha256)  # its table in the store; so are its images
+    images: Mapped[int]
+    classes: Mapped[list[Any]]
+    fingerprint: Mapped[str] = mapped_column(Sha256)
     added_by: Mapped[str]
     added_at: Mapped[str] = mapped_column(Time)
 
