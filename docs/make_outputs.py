@@ -303,6 +303,13 @@ STEPS: dict[str, list[str]] = {
         "head -n 4 marks-seen/findings.csv",
         "head -n 4 marks-seen/verdicts.csv",
     ],
+    "detect-line": [
+        "python marks.py web | sorby line run marks/detector.sorby - --width 1536 --pixel-size-um 34 --out marks-roll",
+    ],
+    "detect-line-defects": [
+        "cut -d , -f 1-3,8,20,22 marks-roll/roll_map.csv",
+        """awk -F , 'NR > 1 {printf "%s %.1f mm, %.1f mm %s\\n", $3, .034 * $7, .034 * $8, $6}' marks-truth.csv""",
+    ],
     "detect-export": ["sorby bundle export marks/detector.sorby --out marks.onnx"],
     "detect-shots": [f"sorby detect train {OTHERS} --shots 5 --seed 1 --out five-shots"],
     "error-shots": [f"sorby detect train {TEN} --shots 5 --out x"],

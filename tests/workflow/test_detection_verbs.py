@@ -102,6 +102,16 @@ def test_a_class_with_fewer_than_k_is_refused_by_name(marks: Path, marks_base: P
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+def test_a_specimen_on_both_sides_is_told_by_name(marks: Path, marks_base: Path, tmp_path: Path) -> None:
+    corpus = build([marks], min_classes=0).corpus
+    sheets = _with(corpus, specimen=[f"sheet{k // 2}" for k in range(len(corpus))])
+    result = train_detector(
+        sheets.take(np.arange(7)), tmp_path / "run", FEW, base=marks_base, test=sheets.take(np.arange(7, 10)),
+        device="cpu", report=False,
+    )  # fmt: skip
+    assert any("1 specimens both teach and judge, such as sheet3" in line for line in result["warnings"])
+
+
 def test_the_threshold_does_not_know_the_test_part(marks: Path, marks_base: Path, tmp_path: Path) -> None:
     corpus = build([marks], min_classes=0).corpus
     split = ["test" if k >= 7 else "train" for k in range(len(corpus))]

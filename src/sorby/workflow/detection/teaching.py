@@ -236,6 +236,13 @@ def _of_others(division: Division, source: LabelledImages) -> list[str]:
         shared = len(taught & set(part.hashes))
         if shared:
             said.append(f"{shared} images both teach and {what}: the figures are too good")
+        if division.teaching.named and part.named:
+            both = sorted(set(division.teaching.specimens) & set(part.specimens))
+            if both and not shared:
+                said.append(
+                    f"{len(both)} specimens both teach and {what}, such as {both[0]}: the figures are too good, unless the"
+                    " same names stand for other specimens there"
+                )
     return said
 
 
