@@ -17,6 +17,7 @@ IntensityRule = Literal["percentile", "full-range"]
 UInt8 = npt.NDArray[np.uint8]
 
 _MID_GREY = 128
+_AT_ONCE = 1 << 22  # pixels counted together
 # Rec. 601 luma in 16-bit fixed point; the three sum to 65536, so a neutral pixel keeps its value.
 _RED, _GREEN, _BLUE = 19595, 38470, 7471
 
@@ -67,13 +68,32 @@ def _sixteen_to_eight(pixels: Pixels, rule: IntensityRule, low: float, high: flo
     if rule == "full-range":
         table = np.rint(values / 257).astype(np.uint8)
     else:
-        counts = np.bincount(pixels.ravel(), minlength=65536)
+        counts = _histogram(pixels)
         bottom, top = _histogram_percentiles(counts, low, high)
         if bottom >= top:
             present = np.flatnonzero(counts)
             bottom, top = float(present[0]), float(present[-1])
         table = _stretch(values, bottom, top)
-    return table[pixels]
+    return _looked_up(table, pixels)
+
+
+def _looked_up(table: UInt8, pixels: Pixels) -> UInt8:
+    """Return the table's value of every pixel, a part at a time for the same reason as in `_histogram`."""
+    flat = np.ascontiguousarray(pixels).reshape(-1)
+    found = np.empty(flat.size, np.uint8)
+    for start in range(0, flat.size, _AT_ONCE):
+        part = flat[start : start + _AT_ONCE]
+        np.take(table, part, out=found[start : start + part.size], mode="clip")  # a buffered "raise" is slower
+    return found.reshape(pixels.shape)
+
+
+def _histogram(pixels: Pixels) -> npt.NDArray[np.int64]:
+    """Count the values of a uint16 image; bincount widens to eight bytes a pixel, so it sees a part at a time."""
+    flat = np.ascontiguousarray(pixels).reshape(-1)
+    counts = np.zeros(65536, np.int64)
+    for start in range(0, flat.size, _AT_ONCE):
+        counts += np.bincount(flat[start : start + _AT_ONCE], minlength=65536)
+    return counts
 
 
 def _float_to_eight(pixels: Pixels, rule: IntensityRule, low: float, high: float) -> UInt8:
