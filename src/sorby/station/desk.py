@@ -12,11 +12,22 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from sorby.bundle import SigningKey
 from sorby.errors import InputError
-from sorby.record import Entry, SigningKey, seal
+from sorby.record import Entry, Event, Head, seal
 from sorby.station.database import Database, tables
 from sorby.station.permissions import Actor, Permission
-from sorby.station.store import Store
+from sorby.station.settings import Settings
+from sorby.station.store import Store, TooLarge
+
+__all__ = [
+    "Act", "Conflict", "Desk", "NotFound", "Refused", "SignedOut", "TooLarge", "TooOften",
+    "allow", "head", "new_id", "now",
+]  # fmt: skip
+
+
+class SignedOut(InputError):
+    """Nobody is signed in, or the session, token or link does not hold any more."""
 
 
 class Refused(InputError):
@@ -29,6 +40,20 @@ class NotFound(InputError):
 
 class Conflict(InputError):
     """Somebody else was first, or the state does not allow it any more."""
+
+
+class TooOften(InputError):
+    """Too many attempts.
+
+    Attributes
+    ----------
+    wait_s : float
+        How long until the next one is looked at.
+    """
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message, f"try again in {max(1, round(wait_s))} s")
+        self.wait_s = wait_s
 
 
 def now() -> str:
@@ -85,14 +110,10 @@ class Act:
         evidence : mapping of str to str, optional
             Names and SHA-256 of the data it rests on.
         """
-        last = self.session.execute(
-            select(tables.Entry.sequence, tables.Entry.digest).order_by(tables.Entry.sequence.desc()).limit(1)
-        ).first()
-        entry = seal(
-            self.key, previous=None if last is None else (last.sequence, last.digest), at=self.at,
-            actor=self.actor.name, role=self.actor.role, action=action, subject=subject, old=old, new=new,
-            reason=reason, meaning=meaning, evidence=dict(evidence or {}),
-        )  # fmt: skip
+        event = Event(
+            self.actor.recorded_name, self.actor.role, action, subject, old, new, reason, meaning, dict(evidence or {})
+        )
+        entry = seal(event, head(self.session), self.key, at=self.at)
         self.session.add(tables.Entry(**entry.as_row()))
         self.session.flush()
         return entry
@@ -108,11 +129,13 @@ class Desk:
     store : Store
     key : SigningKey
         Of the record; lies outside the database.
+    settings : Settings
     """
 
     database: Database
     store: Store
     key: SigningKey
+    settings: Settings
 
     @contextmanager
     def acting(self, actor: Actor, *needed: Permission) -> Iterator[Act]:
@@ -141,8 +164,17 @@ class Desk:
             yield session
 
 
+def head(session: Session) -> Head:
+    """Return how far the record goes; within a writing transaction nobody else can make it longer."""
+    last = session.execute(
+        select(tables.Entry.sequence, tables.Entry.digest).order_by(tables.Entry.sequence.desc()).limit(1)
+    ).first()
+    return Head() if last is None else Head(last.sequence, last.digest)
+
+
 def allow(actor: Actor, *needed: Permission) -> None:
     """Refuse an actor who lacks a permission."""
     missing = [each for each in needed if each not in actor.permissions]
     if missing:
-        raise Refused(f"{actor.name} ({actor.role}) may not {missing[0].value}", "ask a supervisor or administrator")
+        hint = "change your password first" if actor.must_change else "ask a supervisor or administrator"
+        raise Refused(f"{actor.name} ({actor.role}) may not {missing[0].value}", hint)

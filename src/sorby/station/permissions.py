@@ -64,6 +64,10 @@ class Actor:
         Of the role, cut down to a token's scopes where a program acts.
     study : str or None
         The one study that a rater may see.
+    token : str or None
+        Name of the token, where a program acts for somebody; programs never sign.
+    must_change : bool
+        Whether the password must be changed before anything else; there are no permissions until then.
     """
 
     id: str
@@ -71,7 +75,17 @@ class Actor:
     role: str
     permissions: frozenset[Permission]
     study: str | None = None
+    token: str | None = None
+    must_change: bool = False
+
+    @property
+    def recorded_name(self) -> str:
+        """The name as entries of the record have it: a program is told from the person it acts for."""
+        return self.name if self.token is None else f"{self.name} by token {self.token}"
 
 
 STATION = Actor("station", "station", "station", frozenset(Permission))
 """The station itself: what workers do for somebody is recorded under this name, with the job."""
+
+NOBODY = Actor("nobody", "nobody", "visitor", frozenset())
+"""Somebody at the door: refused sign-ins are recorded under this name."""
