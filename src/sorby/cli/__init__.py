@@ -41,6 +41,7 @@ COMMANDS = {
     "phantom": ("sorby.cli.phantom:phantom", "Synthetic specimens with known truth."),
     "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),
     "key": ("sorby.cli.key:key", "Signing keys and whom to trust."),
+    "record": ("sorby.cli.record:record", "The audit trail: verify, read, copy, anchor."),
     "weights": ("sorby.cli.weights:weights", "Pretrained weights at hand."),
     "doctor": ("sorby.cli.doctor:doctor", "Versions, devices, weights, missing parts."),
 }

@@ -25,6 +25,8 @@ _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 _INTERRUPTED = "interrupted; a fine-tuning or a line run resumes with the same command, anything else starts over"
 
+_FAILURE = "sorby.failure"
+
 EXIT_DONE, EXIT_BUG, EXIT_INPUT, EXIT_QUARANTINED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -122,6 +124,24 @@ def reports(render: Render) -> Callable[[Callable[..., dict[str, Any]]], Callabl
         return command
 
     return decorate
+
+
+def set_aside(error: SorbyError) -> None:
+    """Fail with *error* once the report is printed; the command carries `fails_after_report`."""
+    click.get_current_context().meta[_FAILURE] = error
+
+
+def fails_after_report(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command print its full report, and then fail with the error that it `set_aside`."""
+
+    @functools.wraps(command)
+    def reported(*args: Any, **kwargs: Any) -> None:
+        command(*args, **kwargs)
+        failure = click.get_current_context().meta.get(_FAILURE)
+        if failure is not None:
+            raise failure
+
+    return reported
 
 
 @contextmanager

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,11 @@ from sorby.bundle import FORMATS, OpenBundle, SigningKey, is_encrypted, load_pri
 from sorby.bundle import export as export_bundle
 from sorby.bundle import verify as verify_bundle
 from sorby.bundle.canonical import printable
-from sorby.cli._frame import reports
+from sorby.cli._frame import fails_after_report, reports, set_aside
 from sorby.cli._options import signed_option
 from sorby.errors import BundleError
 
 _bundle_argument = click.argument("bundle_path", metavar="BUNDLE", type=click.Path(path_type=Path))
-_FAILURE = "sorby.bundle.failure"
 
 
 @click.group()
@@ -100,19 +97,6 @@ def _render_export(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _fails_after_report(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command print its full report, and then fail with the error it set aside."""
-
-    @functools.wraps(command)
-    def reported(*args: Any, **kwargs: Any) -> None:
-        command(*args, **kwargs)
-        failure = click.get_current_context().meta.get(_FAILURE)
-        if failure is not None:
-            raise failure
-
-    return reported
-
-
 def _facts(opened: OpenBundle) -> dict[str, Any]:
     stated = opened.description
     return {
@@ -145,7 +129,7 @@ def show(bundle_path: Path, require_signed: bool) -> dict[str, Any]:
 @bundle.command()
 @_bundle_argument
 @signed_option
-@_fails_after_report
+@fails_after_report
 @reports(_render_verify)
 def verify(bundle_path: Path, require_signed: bool) -> dict[str, Any]:
     """Say whether every byte is as it was written, and who signed it; exit code 2 if not as demanded.
@@ -155,7 +139,7 @@ def verify(bundle_path: Path, require_signed: bool) -> dict[str, Any]:
     result = verify_bundle(bundle_path, require_signed=require_signed)
     hint = result.pop("hint")
     if result["problems"]:
-        click.get_current_context().meta[_FAILURE] = BundleError(result["problems"][0], hint)
+        set_aside(BundleError(result["problems"][0], hint))
     return result
 
 
