@@ -42,6 +42,7 @@ COMMANDS = {
     "bundle": ("sorby.cli.bundle:bundle", "Show, verify, sign and export a model bundle."),
     "key": ("sorby.cli.key:key", "Signing keys and whom to trust."),
     "record": ("sorby.cli.record:record", "The audit trail: verify, read, copy, anchor."),
+    "serve": ("sorby.cli.serve:serve", "The station: pages and REST where people look, decide, rate and sign."),
     "weights": ("sorby.cli.weights:weights", "Pretrained weights at hand."),
     "doctor": ("sorby.cli.doctor:doctor", "Versions, devices, weights, missing parts."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from sorby.bundle.keys import new_key
 from sorby.errors import InputError
-from sorby.files import explained
+from sorby.files import explained, write_json
 from sorby.record import sealing_key
 from sorby.station.database import Database, migrate
 from sorby.station.desk import Desk
@@ -76,6 +77,29 @@ def open_desk(settings: Settings, url: str | None = None, *, migrating: bool = F
     if migrating:
         migrate(database)
     return Desk(database, Store(home / "store"), key, replace(settings, home=home))
+
+
+def save_settings(settings: Settings) -> None:
+    """Keep in the home what the server was told, for its workers."""
+    told = {"public_url": settings.public_url, "anchors": None if settings.anchors is None else str(settings.anchors)}
+    write_json(settings.home / "settings.json", told)
+
+
+def load_settings(home: Path) -> Settings:
+    """Return the settings with which a station was last served.
+
+    Raises
+    ------
+    InputError
+        The home has never been served from, or the file is damaged.
+    """
+    file = home / "settings.json"
+    try:
+        told = json.loads(file.read_text("utf-8"))
+        anchors = None if told["anchors"] is None else Path(told["anchors"])
+        return Settings(home, str(told["public_url"]), anchors)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: no settings of a station", "serve it once: sorby serve --home") from error
 
 
 def page_secret(home: Path) -> str:

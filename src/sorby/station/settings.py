@@ -21,6 +21,8 @@ class Settings:
         share it protects more.
     idle_s, session_s : float
         A session ends after so long without a request, and after so long in any case.
+    anchor_s : float
+        How often the head is anchored where the record has grown.
     body_bytes : int
         Largest body of a request that is no upload.
     upload_bytes, upload_pixels : int
@@ -32,6 +34,7 @@ class Settings:
     anchors: Path | None = None
     idle_s: float = 1800.0
     session_s: float = 12 * 3600.0
+    anchor_s: float = 60.0
     body_bytes: int = 4 << 20
     upload_bytes: int = 1 << 30
     upload_pixels: int = 400_000_000
