@@ -51,6 +51,7 @@ class Database:
             try:
                 yield session
             finally:
+                session.expunge_all()  # rows stay readable after the block
                 session.rollback()
 
     @contextmanager
