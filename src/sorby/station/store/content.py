@@ -83,8 +83,7 @@ class Store:
             The disk is full or cannot be written.
         """
         with self.receiving() as (file, path):
-            size = _copy(BytesIO(content) if isinstance(content, bytes) else content, file, limit)
-            file.flush()
+            size = self.fill(file, BytesIO(content) if isinstance(content, bytes) else content, limit)
             return self.keep(path, size)
 
     @contextmanager
@@ -102,6 +101,24 @@ class Store:
         finally:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    @staticmethod
+    def fill(file: IO[bytes], content: IO[bytes], limit: int | None = None) -> int:
+        """Copy a stream to its end, a megabyte at a time; return the bytes.
+
+        Raises
+        ------
+        TooLarge
+            More than *limit* bytes came.
+        """
+        size = 0
+        while chunk := content.read(_CHUNK):
+            size += len(chunk)
+            if limit is not None and size > limit:
+                raise TooLarge(f"more than {limit:,} bytes", "send a smaller file")
+            file.write(chunk)
+        file.flush()
+        return size
 
     def keep(self, path: Path, size: int | None = None) -> Stored:
         """Take a file of ``incoming/`` in, after looking at it.
@@ -178,16 +195,6 @@ class Store:
         if not _SHA256.match(sha256):
             raise InputError(f"{sha256[:80]!r} is no SHA-256", "64 hexadecimal digits, in lower case")
         return self.root / "sha256" / sha256[:2] / sha256[2:]
-
-
-def _copy(source: IO[bytes], target: IO[bytes], limit: int | None) -> int:
-    size = 0
-    while chunk := source.read(_CHUNK):
-        size += len(chunk)
-        if limit is not None and size > limit:
-            raise TooLarge(f"more than {limit:,} bytes", "send a smaller file")
-        target.write(chunk)
-    return size
 
 
 def _sync(path: Path) -> None:
