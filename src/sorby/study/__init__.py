@@ -5,5 +5,52 @@ A *study* needs neither a web server nor a database. It is a design (which image
 """
 
 from sorby.study.agreement_files import RatingFile, agreement_of, read_rating_file
+from sorby.study.design import Design, Item, Showing, plan
+from sorby.study.model_appraiser import ModelRatings
+from sorby.study.panel import Panel
+from sorby.study.ratings import (
+    COLUMNS,
+    FREQUENCIES,
+    PROFILE_COLUMNS,
+    Ratings,
+    form_rows,
+    rating_rows,
+    read_ratings,
+    write_form,
+)
+from sorby.study.results import progress, results
+from sorby.study.sampling import Sample, draw_sample, proportional_quotas
+from sorby.study.scheme import CANNOT_RATE, Answer, Choice, ClassRange, Scheme, dump_scheme, read_scheme, scheme_names
 
-__all__ = ["RatingFile", "agreement_of", "read_rating_file"]
+__all__ = [
+    "CANNOT_RATE",
+    "COLUMNS",
+    "FREQUENCIES",
+    "PROFILE_COLUMNS",
+    "Answer",
+    "Choice",
+    "ClassRange",
+    "Design",
+    "Item",
+    "ModelRatings",
+    "Panel",
+    "RatingFile",
+    "Ratings",
+    "Sample",
+    "Scheme",
+    "Showing",
+    "agreement_of",
+    "draw_sample",
+    "dump_scheme",
+    "form_rows",
+    "plan",
+    "progress",
+    "proportional_quotas",
+    "rating_rows",
+    "read_rating_file",
+    "read_ratings",
+    "read_scheme",
+    "results",
+    "scheme_names",
+    "write_form",
+]

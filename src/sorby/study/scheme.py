@@ -206,9 +206,13 @@ class Scheme(BaseModel):
         merged = tuple(code for code in self.codes if label in (code, self.reduced.get(code)))
         return merged or (self.range_of(label) if label in self.class_names else ())
 
+    def merge(self, label: str) -> str:
+        """Return the category of a code or label once codes are merged as labels merge them; nothing is left out."""
+        return self.reduced.get(label, label)
+
     def reduce(self, label: str) -> str | None:
         """Return the reduced class of a code or reduced code; None where it is left out or unknown."""
-        found = self.reduced.get(label, label)
+        found = self.merge(label)
         return found if found in self.reduced_codes and label not in self.left_out else None
 
     def size_of(self, code: str) -> str | None:
