@@ -5,6 +5,20 @@ A *study* needs neither a web server nor a database. It is a design (which image
 """
 
 from sorby.study.agreement_files import RatingFile, agreement_of, read_rating_file
+from sorby.study.consensus import (
+    CUES,
+    QUESTIONS,
+    REPLIES,
+    Case,
+    Dissent,
+    Joint,
+    Judgement,
+    Session,
+    View,
+    session_results,
+    wrong_reasons,
+)
+from sorby.study.cue_overlap import CueOverlap, cue_overlap
 from sorby.study.design import Design, Item, Showing, plan
 from sorby.study.model_appraiser import ModelRatings
 from sorby.study.panel import Panel
@@ -25,21 +39,32 @@ from sorby.study.scheme import CANNOT_RATE, Answer, Choice, ClassRange, Scheme, 
 __all__ = [
     "CANNOT_RATE",
     "COLUMNS",
+    "CUES",
     "FREQUENCIES",
     "PROFILE_COLUMNS",
+    "QUESTIONS",
+    "REPLIES",
     "Answer",
+    "Case",
     "Choice",
     "ClassRange",
+    "CueOverlap",
     "Design",
+    "Dissent",
     "Item",
+    "Joint",
+    "Judgement",
     "ModelRatings",
     "Panel",
     "RatingFile",
     "Ratings",
     "Sample",
     "Scheme",
+    "Session",
     "Showing",
+    "View",
     "agreement_of",
+    "cue_overlap",
     "draw_sample",
     "dump_scheme",
     "form_rows",
@@ -52,5 +77,7 @@ __all__ = [
     "read_scheme",
     "results",
     "scheme_names",
+    "session_results",
     "write_form",
+    "wrong_reasons",
 ]
