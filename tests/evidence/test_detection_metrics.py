@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from sorby.errors import InputError
-from sorby.evidence.boxes import FoundBoxes, TrueBoxes
+from sorby.evidence.boxes import FoundBoxes, TrueBoxes, no_boxes
 from sorby.evidence.coco_evaluator import coco_table
 from sorby.evidence.detection_intervals import Draws, precision_samples
 from sorby.evidence.detection_matching import coco_matching, scene, voc_matching
 from sorby.evidence.detection_metrics import ON_THESE, detection_scores
 from sorby.evidence.detection_precision import Ranking, average_precisions, curve, rankings
+from sorby.evidence.intervals import wilson
 
 SIZES = {"small": (0.0, 400.0), "medium": (400.0, 1600.0), "large": (1600.0, np.inf)}
 
@@ -451,3 +452,17 @@ def test_how_the_score_was_chosen_is_passed_on():
         for given, how in (("plain", {}), ("these", {"chosen": f"best F1 {ON_THESE}"}))
     }
     assert said == {"plain": "given beforehand", "these": "best F1 on these very images"}
+
+
+def test_a_share_of_images_that_are_all_alike_still_has_an_interval() -> None:
+    # Drawing forty silent images anew gives forty silent images; Wilson's bound knows that forty are not all.
+    truth = [TrueBoxes()] * 40 + [TrueBoxes(np.array([[0, 0, 10, 10]], np.float32), np.array([0]))] * 3
+    found = [FoundBoxes(no_boxes())] * 40 + [
+        FoundBoxes(np.array([[0, 0, 10, 10]], np.float32), np.array([0]), np.array([0.9], np.float32))
+    ] * 3
+    scores = detection_scores(truth, found, ["mark"], score=0.5, resamples=50)
+    low, high = scores.operating.figures["images_silent"].ci95
+    assert (low, high) == pytest.approx(wilson(40, 40))
+    sheets = [f"sheet{k // 10}" for k in range(40)] + ["other"] * 3
+    grouped = detection_scores(truth, found, ["mark"], score=0.5, resamples=50, groups=sheets)
+    assert grouped.operating.figures["images_silent"].ci95 == pytest.approx(wilson(4, 4))

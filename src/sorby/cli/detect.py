@@ -34,6 +34,12 @@ def _figure(value: float | None, bounds: list[float] | None) -> str:
     return f"{_percent(value)}  ({sure})"
 
 
+def _share(estimate: dict[str, Any]) -> str:
+    bounds = estimate["ci95"]
+    sure = "" if bounds is None else f" ({100 * bounds[0]:.0f} to {100 * bounds[1]:.0f})"
+    return _percent(estimate["value"]) + sure
+
+
 def _boxes(count: int) -> str:
     return f"{count} box" if count == 1 else f"{count} boxes"
 
@@ -101,8 +107,8 @@ def _show_evaluation(result: dict[str, Any]) -> str:
         lines += [
             f"at {point['score']:.3f}  {point['hits']} boxes found, {point['missed']} missed, {point['alarms']} false"
             f" alarms ({point['false_per_image']['value']:.2f} an image)",
-            f"images    {_percent(point['images_caught']['value'])} of those with a defect caught, "
-            f"{_percent(point['images_silent']['value'])} of the good ones left in peace",
+            f"images    {_share(point['images_caught'])} of those with a defect caught, "
+            f"{_share(point['images_silent'])} of the good ones left in peace",
         ]
     lines += _notes(result)
     return "\n".join([*lines, *([f"report    {result['report']}"] if result["report"] else [])])

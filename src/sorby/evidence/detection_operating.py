@@ -7,7 +7,7 @@ centre of a found box lies in the defect, and how much of the defect's area lies
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from sorby.evidence._types import FloatArray, IntArray
 from sorby.evidence.detection_intervals import BoxEstimate, Draws, box_estimate, dictionaries
 from sorby.evidence.detection_matching import Matching, Scene
 from sorby.evidence.detection_precision import Curve
-from sorby.evidence.intervals import cluster_bootstrap, specimen_index, sum_by_group
+from sorby.evidence.intervals import cluster_bootstrap, specimen_index, sum_by_group, wilson
 
 _GRID = 2048  # lines of a grid of box edges; with more, areas are exact to that part of the image
 _COLUMNS = (
@@ -163,9 +163,18 @@ def operating_point(
         figures[name] = box_estimate(
             float(values[k]), drawn[:, k], draws, boxes.n_images, 0 if of == "good" else n_boxes, behind=behind
         )
+        if of in ("defective", "good") and draws.resamples and values[k] in (0.0, 1.0):
+            apart = len(np.unique(index[table[:, _COLUMNS.index(of)] > 0]))
+            figures[name] = _all_alike(figures[name], apart)
     hits, alarms = int(sums["hits"]), int(sums["alarms"])
     f1 = 2 * hits / (hits + alarms + n_boxes) if hits + alarms + n_boxes else math.nan
     return OperatingPoint(float(score), chosen, f1, hits, n_boxes - hits, alarms, figures)
+
+
+def _all_alike(share: BoxEstimate, n: int) -> BoxEstimate:
+    """Bound a share of images that is 0 or 1, which draws of them anew cannot."""
+    bounds = wilson(share.value * n, n)
+    return replace(share, ci95=bounds, method=f"Wilson, {n} independent images or specimens, all alike", note="")
 
 
 def what_scores_cost(

@@ -240,8 +240,8 @@ def _of_others(division: Division, source: LabelledImages) -> list[str]:
             both = sorted(set(division.teaching.specimens) & set(part.specimens))
             if both and not shared:
                 said.append(
-                    f"{len(both)} specimens both teach and {what}, such as {both[0]}: the figures are too good, unless the"
-                    " same names stand for other specimens there"
+                    f"{len(both)} specimens both teach and {what}, such as {both[0]}: the figures are too good, unless"
+                    " the same names stand for other specimens there"
                 )
     return said
 
