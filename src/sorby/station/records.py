@@ -138,6 +138,17 @@ def set_anchor(desk: Desk) -> Anchor | None:
     return anchor
 
 
+def anchor_now(desk: Desk, actor: Actor) -> Anchor | None:
+    """Anchor the head because somebody asked; see `set_anchor`.
+
+    Raises
+    ------
+    Refused
+    """
+    allow(actor, Permission.MANAGE_STATION)
+    return set_anchor(desk)
+
+
 def _all(session: Session) -> Iterator[Entry | Damaged]:
     """Yield the entries in order, a page at a time, so that memory does not grow with them."""
     query = select(tables.Entry).order_by(tables.Entry.sequence)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from sorby.station.rest import auth, health, users
+from sorby.station.rest import auth, consensus, health, rating, records, studies, templates, users
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, auth.router, users.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    auth.router,
+    users.router,
+    templates.router,
+    studies.router,
+    rating.router,
+    consensus.router,
+    records.router,
+)
 """All routers; each gets the prefix ``/api/v1``."""
