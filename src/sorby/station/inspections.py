@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sorby.errors import InputError
 from sorby.station import bundles, images, jobs
 from sorby.station.database import tables
-from sorby.station.desk import Conflict, Desk, NotFound
+from sorby.station.desk import Act, Conflict, Desk, NotFound
 from sorby.station.permissions import Actor, Permission
 
 MOST_IMAGES = 5000
@@ -109,20 +109,27 @@ def request(
     InputError
         No images, or too many.
     """
+    with desk.acting(actor, Permission.INSPECT) as act:
+        return jobs.as_dict(ask(act, sha256s, using=using, explain=explain, source=source))
+
+
+def ask(
+    act: Act, sha256s: Sequence[str], *, using: Sequence[str] = (), explain: bool = True, source: str = ""
+) -> tables.Job:
+    """Put an inspection into the queue within a transaction, see `request`."""
     wanted = list(dict.fromkeys(sha256s))
     if not 0 < len(wanted) <= MOST_IMAGES:
         raise InputError(f"{len(wanted)} images", f"1 to {MOST_IMAGES:,} at a time")
-    with desk.acting(actor, Permission.INSPECT) as act:
-        for sha in wanted:
-            images.find(act.session, sha)
-        chosen = _chosen(act.session, using)
-        asked = {"images": wanted, "bundles": [each.sha256 for each in chosen], "explain": bool(explain)}
-        job = jobs.enqueue(act, "inspect", asked, total=len(wanted) * len(chosen))
-        act.record(
-            "inspection.request", f"job/{job.id}",
-            new={"images": len(wanted), "bundles": asked["bundles"], **({"source": source} if source else {})},
-        )  # fmt: skip
-        return jobs.as_dict(job)
+    for sha in wanted:
+        images.find(act.session, sha)
+    chosen = _chosen(act.session, using)
+    asked = {"images": wanted, "bundles": [each.sha256 for each in chosen], "explain": bool(explain)}
+    job = jobs.enqueue(act, "inspect", asked, total=len(wanted) * len(chosen))
+    act.record(
+        "inspection.request", f"job/{job.id}",
+        new={"images": len(wanted), "bundles": asked["bundles"], **({"source": source} if source else {})},
+    )  # fmt: skip
+    return job
 
 
 def _chosen(session: Session, using: Sequence[str]) -> list[tables.Bundle]:
