@@ -343,6 +343,7 @@ class Certificate(Table):
     id: Mapped[str] = mapped_column(Identity, primary_key=True)
     specimen: Mapped[str] = mapped_column(String(160), index=True)
     file: Mapped[str] = mapped_column(Sha256)
+    batch: Mapped[str] = mapped_column(Sha256)  # of the archive with the pages and tables issued together
     count: Mapped[int]
     head: Mapped[str] = mapped_column(Sha256)
     issued_by: Mapped[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from sorby.station.rest import auth, consensus, health, rating, records, studies, templates, users
+from sorby.station.rest import auth, certificates, consensus, health, rating, records, studies, templates, users
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -15,5 +15,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     rating.router,
     consensus.router,
     records.router,
+    certificates.router,
 )
 """All routers; each gets the prefix ``/api/v1``."""

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("specimen", sa.String(length=160), nullable=False),
         sa.Column("file", sa.String(length=64), nullable=False),
+        sa.Column("batch", sa.String(length=64), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("head", sa.String(length=64), nullable=False),
         sa.Column("issued_by", sa.Text(), nullable=False),
