@@ -187,6 +187,41 @@ def find(session: Session, sha256: str) -> tables.Image:
     return found
 
 
+def visible(desk: Desk, actor: Actor, sha256: str) -> None:
+    """Say nothing where an actor may see an image.
+
+    Raises
+    ------
+    Refused, NotFound
+    """
+    with desk.looking(actor, Permission.LOOK) as session:
+        find(session, sha256)
+
+
+def picture(desk: Desk, actor: Actor, sha256: str) -> Path:
+    """Return a file that the station drew: an overlay or a mask, and nothing else of the store.
+
+    Raises
+    ------
+    Refused
+    NotFound
+        There is no such file, or it is no picture of the station's.
+    """
+    allow(actor, Permission.LOOK)
+    hint = "overlays are named by inspections, masks by annotations"
+    try:
+        path = desk.store.path(sha256)
+    except InputError:
+        raise NotFound(f"no picture {sha256[:12]}", hint) from None
+    with open(path, "rb") as file:
+        begins = file.read(8)
+    with desk.database.read() as session:
+        # Bundles and uploads have routes of their own, with rules of their own.
+        if begins != b"\x89PNG\r\n\x1a\n" or session.get(tables.Image, sha256) is not None:
+            raise NotFound(f"no picture {sha256[:12]}", hint)
+    return path
+
+
 def get(desk: Desk, actor: Actor, sha256: str) -> dict[str, Any]:
     """Return one image with what a viewer of its tiles must know (``tile``, ``levels``).
 

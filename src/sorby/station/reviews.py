@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from sorby.errors import InputError
 from sorby.station import images
+from sorby.station.accounts import confirm
 from sorby.station.database import tables
-from sorby.station.desk import Conflict, Desk, Refused, new_id
+from sorby.station.desk import Conflict, Desk, allow, new_id
 from sorby.station.inspections import as_dict, decision_as_dict, find
 from sorby.station.permissions import Actor, Permission
 from sorby.station.wording import one_line, plain_text
@@ -130,6 +131,7 @@ def decide(
     reason: str = "",
     seen: str | None = None,
     meaning: str = "",
+    password: str = "",
 ) -> dict[str, Any]:
     """Decide on an inspection.
 
@@ -144,9 +146,8 @@ def decide(
     seen : str, optional
         The last decision on this inspection that the reviewer saw; None where there was none. Where another has
         been made since, this one is refused.
-    meaning : str
-        Of an electronic signature: ``reviewed``, ``approved`` or ``rejected``. Whoever passes it has asked for the
-        password again (`sorby.station.accounts`); programs cannot sign.
+    meaning, password : str
+        Of an electronic signature: ``reviewed``, ``approved`` or ``rejected``, and the reviewer's password again.
 
     Returns
     -------
@@ -162,8 +163,9 @@ def decide(
         A reason or a label is missing.
     """
     reason, label = _checked(decision, label, reason)
-    if meaning and actor.token is not None:
-        raise Refused("a program cannot sign", "somebody signed in has to")
+    allow(actor, Permission.REVIEW)
+    if meaning:
+        meaning = confirm(desk, actor, password, meaning)
     with desk.acting(actor, Permission.REVIEW) as act:
         row = find(act.session, inspection_id)
         before = _decisions(act.session, inspection_id)
