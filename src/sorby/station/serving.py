@@ -28,6 +28,7 @@ from sorby.station.home import open_desk, prepare, save_settings
 from sorby.station.jobs.pool import WorkerPool
 from sorby.station.records import set_anchor
 from sorby.station.settings import Settings
+from sorby.station.watching import Watcher
 
 log = logging.getLogger("sorby.station")
 _GRACE_S = 5
@@ -188,12 +189,14 @@ def _warnings(wish: Wish) -> Iterator[str]:
 
 @contextmanager
 def _working(desk: Desk, wish: Wish) -> Iterator[None]:
-    """Run the worker processes beside the server."""
-    pool = WorkerPool(desk.settings.home, wish.database, wish.workers)
+    """Run the worker processes beside the server, and look into the watched folders."""
+    pool, watcher = WorkerPool(desk.settings.home, wish.database, wish.workers), Watcher(desk)
     pool.start()
+    watcher.start()
     try:
         yield
     finally:
+        watcher.stop()
         pool.stop()
 
 

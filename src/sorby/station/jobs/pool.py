@@ -11,6 +11,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+DATABASE_VARIABLE = "SORBY_STATION_DATABASE"
+"""Environment variable that tells a worker the URL of the database."""
+
 _WATCH_S = 1.0
 _SHORT_LIFE_S = 10.0
 _STOP_S = 20.0
@@ -30,8 +33,8 @@ class WorkerPool:
 
     def __init__(self, home: Path, database: str | None, count: int, lease_s: float | None = None) -> None:
         self._command = [sys.executable, "-m", "sorby.station.jobs.worker", "--home", str(home)]
-        if database is not None:
-            self._command += ["--database", database]
+        # The URL may hold a password, and every user of a computer can read the arguments of its processes.
+        self._environment = os.environ | ({} if database is None else {DATABASE_VARIABLE: database})
         if lease_s is not None:
             self._command += ["--lease-s", str(lease_s)]
         self._count = count
@@ -67,7 +70,9 @@ class WorkerPool:
             each.wait()
 
     def _started(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, start_new_session=True, stdin=subprocess.DEVNULL)  # noqa: S603 - our own program, no shell
+        return subprocess.Popen(  # noqa: S603 - our own program, no shell
+            self._command, start_new_session=True, stdin=subprocess.DEVNULL, env=self._environment
+        )
 
     def _watch(self) -> None:
         began = [time.monotonic()] * self._count

@@ -1,6 +1,7 @@
 """A worker process: takes jobs one after another, and goes when it is told or when the server is gone.
 
-``python -m sorby.station.jobs.worker --home DIR [--database URL]``
+``python -m sorby.station.jobs.worker --home DIR``, with the URL of another database than the home's own in
+``SORBY_STATION_DATABASE``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sorby.errors import SorbyError
 from sorby.station.desk import Desk
 from sorby.station.home import open_desk
 from sorby.station.jobs.handlers import HANDLERS, Handler
+from sorby.station.jobs.pool import DATABASE_VARIABLE
 from sorby.station.jobs.queue import LEASE_S, Cancelled, Lost, Work, claim
 from sorby.station.settings import Settings
 
@@ -145,11 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--database")
     parser.add_argument("--lease-s", type=float, default=LEASE_S)
     asked = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(process)d: %(message)s")
-    worker = Worker(open_desk(Settings(asked.home), asked.database), asked.lease_s)
+    worker = Worker(open_desk(Settings(asked.home), os.environ.get(DATABASE_VARIABLE)), asked.lease_s)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         worker.stopping.set()

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from sorby.station.rest import auth, certificates, consensus, health, rating, records, studies, templates, users
+from sorby.station.rest import (
+    auth,
+    certificates,
+    consensus,
+    health,
+    images,
+    inspecting,
+    rating,
+    records,
+    studies,
+    templates,
+    users,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     auth.router,
     users.router,
+    images.router,
+    inspecting.router,
     templates.router,
     studies.router,
     rating.router,

@@ -13,7 +13,7 @@ from sorby.station.rest.problems import problem
 from sorby.station.settings import Settings
 
 API = "/api/v1"
-_UPLOADS = f"{API}/images"
+_UPLOADS = (f"{API}/images", f"{API}/bundles")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
