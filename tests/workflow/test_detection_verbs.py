@@ -143,6 +143,13 @@ def test_gradients_hold_a_share_out_and_say_what_it_was_used_for(marks_base: Pat
     assert not (tmp_path / "run" / "state").exists()
 
 
+def test_images_without_any_boxes_are_refused_and_say_what_is_missing(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "plain.png")
+    with pytest.raises(InputError, match="nothing that says where boxes are") as raised:
+        train_detector(tmp_path, tmp_path / "run", FEW, device="cpu")
+    assert "COCO" in raised.value.hint
+
+
 def test_frozen_stages_without_a_base_are_refused(marks: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no base detector") as raised:
         train_detector(marks, tmp_path / "run", FEW, base="none", device="cpu")

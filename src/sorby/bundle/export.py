@@ -140,7 +140,9 @@ def _graph_of(bundle: OpenBundle) -> tuple[str, bytes]:
 
 
 def _other_members(bundle: OpenBundle, graph: str) -> Iterable[str]:
-    return (name for name in bundle.members if name not in (graph, DESCRIPTION))
+    # A graph that is no member was made of the weights: these are in it.
+    inside = () if graph in bundle.members else (".safetensors",)
+    return (name for name in bundle.members if name not in (graph, DESCRIPTION) and not name.endswith(inside))
 
 
 def _copy(bundle: OpenBundle, name: str, out: Path) -> list[Path]:

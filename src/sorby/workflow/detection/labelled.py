@@ -17,7 +17,7 @@ from sorby.corpus.boxes import Box, corpus_boxes, true_boxes
 from sorby.corpus.strata import stratified
 from sorby.errors import ImageError, InputError, Quarantined
 from sorby.evidence.boxes import TrueBoxes
-from sorby.micrograph import Micrograph, read
+from sorby.micrograph import IMAGE_SUFFIXES, Micrograph, read
 from sorby.workflow.data import open_data
 
 Rows = npt.NDArray[np.intp]
@@ -136,6 +136,11 @@ def labelled_images(
     InputError
         There are no boxes, or none of the classes wanted.
     """
+    if isinstance(data, str | Path) and _holds_images_alone(Path(data)):
+        raise InputError(
+            f"{data}: holds images, and nothing that says where boxes are",
+            "a COCO file as DATA, or Pascal VOC or YOLO files beside the images",
+        )
     source = open_data(data, min_classes=0)
     corpus = source.corpus.annotated()
     said = list(source.warnings)
@@ -170,6 +175,13 @@ def labelled_images(
         said,
         list(source.quarantined),
     )
+
+
+def _holds_images_alone(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    suffixes = {path.suffix.lower() for path in folder.rglob("*") if path.is_file()}
+    return bool(suffixes & IMAGE_SUFFIXES) and not suffixes & {".xml", ".txt", ".json", ".csv", ".parquet"}
 
 
 def _name(data: Path | str | Corpus) -> str:
