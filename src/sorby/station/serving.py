@@ -136,7 +136,7 @@ def _run(desk: Desk, wish: Wish, listening: socket.socket) -> None:
         ssl_certfile=None if wish.certificate is None else str(wish.certificate),
         ssl_keyfile=None if wish.certificate_key is None else str(wish.certificate_key),
     )  # fmt: skip
-    with _ending_cleanly(), _anchoring(desk), _working(desk, wish):
+    with _ending_cleanly(), _anchoring(desk), _watching(desk), _working(desk, wish):
         uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -189,15 +189,24 @@ def _warnings(wish: Wish) -> Iterator[str]:
 
 @contextmanager
 def _working(desk: Desk, wish: Wish) -> Iterator[None]:
-    """Run the worker processes beside the server, and look into the watched folders."""
-    pool, watcher = WorkerPool(desk.settings.home, wish.database, wish.workers), Watcher(desk)
+    """Run the worker processes beside the server."""
+    pool = WorkerPool(desk.settings.home, wish.database, wish.workers)
     pool.start()
+    try:
+        yield
+    finally:
+        pool.stop()
+
+
+@contextmanager
+def _watching(desk: Desk) -> Iterator[None]:
+    """Look at watched folders beside the server."""
+    watcher = Watcher(desk)
     watcher.start()
     try:
         yield
     finally:
         watcher.stop()
-        pool.stop()
 
 
 @contextmanager
