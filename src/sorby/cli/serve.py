@@ -31,7 +31,8 @@ def _show(result: dict[str, Any]) -> str:
 @click.option("--port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="0 for any that is free.")
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="The station's folder; by default `station` where sorby keeps its own.")  # fmt: skip
-@click.option("--database", metavar="URL", help="postgresql://USER@HOST/NAME; by default a SQLite file in the home.")
+@click.option("--database", metavar="URL", envvar="SORBY_STATION_DATABASE", show_envvar=True,
+              help="postgresql://USER@HOST/NAME; by default a SQLite file in the home.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True,
               help="Processes that inspect and train beside the server.")  # fmt: skip
 @click.option("--url", "public_url", metavar="URL",
