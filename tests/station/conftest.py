@@ -15,7 +15,7 @@ from sorby.station.home import open_desk
 from sorby.station.settings import Settings
 from station_household import ORIGIN, Station, open_station
 
-_SERVER = Path("/usr/lib/postgresql/15/bin")
+_SERVER = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql/bin"))
 
 
 @pytest.fixture(scope="session", autouse=True)
