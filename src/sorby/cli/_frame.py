@@ -58,9 +58,11 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from the registered one-line helps."""
+        """List the commands, those not yet imported by their registered one-line helps."""
+        rows = [(name, line) for name, (_, line) in self.commands_at.items()]
+        rows += [(name, command.get_short_help_str(formatter.width)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, help_line) for name, (_, help_line) in self.commands_at.items()])
+            formatter.write_dl(rows)
 
 
 class _Debug:

@@ -178,7 +178,8 @@ def _id_place(path: Path, names: Sequence[str], id_column: str | None, header: b
 def _refuse_repeated(path: Path, names: Sequence[str], what: str) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise InputError(f"{path}: {what} {repeated[0]!r} stands there twice", f"one {what}, one name")
+        hint = "; --no-header where the first row holds ratings" if what == "rater" else ""
+        raise InputError(f"{path}: {what} {repeated[0]!r} stands there twice", f"one {what}, one name{hint}")
 
 
 def _category(cell: str) -> str | None:
