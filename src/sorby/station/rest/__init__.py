@@ -8,6 +8,7 @@ from sorby.station.rest import (
     auth,
     certificates,
     consensus,
+    drift,
     health,
     images,
     inspecting,
@@ -30,5 +31,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     consensus.router,
     records.router,
     certificates.router,
+    drift.router,
 )
 """All routers; each gets the prefix ``/api/v1``."""
