@@ -106,8 +106,11 @@ def sign_out(desk: Desk, visit: Visit) -> None:
         act.record("session.end", f"account/{visit.actor.name}")
 
 
-def visit_of(desk: Desk, cookie: str | None) -> Visit | None:
-    """Return who a cookie belongs to; None where it is unknown, too old, or was idle for too long."""
+def visit_of(desk: Desk, cookie: str | None, *, by_hand: bool = True) -> Visit | None:
+    """Return who a cookie belongs to; None where it is unknown, too old, or was idle for too long.
+
+    What an open page asks by itself, not *by_hand*, does not keep a session from being idle.
+    """
     if not cookie:
         return None
     digest, at = digest_of(cookie), now()
@@ -123,7 +126,7 @@ def visit_of(desk: Desk, cookie: str | None) -> Visit | None:
     idle = _seconds(opened.seen_at, at)
     if not user.active or opened.expires_at <= at or idle > desk.settings.idle_s:
         return None
-    if idle > min(_SEEN_EVERY_S, desk.settings.idle_s / 10):
+    if by_hand and idle > min(_SEEN_EVERY_S, desk.settings.idle_s / 10):
         with desk.database.write() as session:
             session.execute(update(tables.Session).where(tables.Session.digest == digest).values(seen_at=at))
     return Visit(_actor(user), account_of(user), opened.csrf, digest)
