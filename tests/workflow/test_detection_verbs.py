@@ -23,10 +23,11 @@ from sorby.phantom.defects import KINDS
 from sorby.workflow import inspect
 from sorby.workflow.detection import bases
 from sorby.workflow.detection.cross_fitting import folds_of
+from sorby.workflow.detection.dividing import divide
 from sorby.workflow.detection.evaluating import evaluate_detector
 from sorby.workflow.detection.labelled import labelled_images
 from sorby.workflow.detection.opening import open_box_detector
-from sorby.workflow.detection.teaching import divide, train_detector
+from sorby.workflow.detection.teaching import train_detector
 
 FEW = tiny_recipe(frozen=True)
 
@@ -337,7 +338,7 @@ def test_data_without_boxes_end_with_a_hint(tmp_path: Path, capsys: pytest.Captu
         (tmp_path / "set" / name).mkdir(parents=True)
         Image.fromarray(np.full((64, 64), 9, np.uint8)).save(tmp_path / "set" / name / f"{name}.png")
     assert run_command(cli, ["detect", "train", str(tmp_path / "set"), "--out", str(tmp_path / "run")]) == 2
-    assert "no image has boxes" in capsys.readouterr().err
+    assert "nothing that says where boxes are" in capsys.readouterr().err
 
 
 def test_a_threshold_chosen_on_what_it_judges_is_said_to_be(run: tuple[Path, dict[str, Any]]) -> None:
