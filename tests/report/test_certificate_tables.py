@@ -25,7 +25,7 @@ def certificate(number: str, **change: object) -> Certificate:
         "=cmd|' /C calc'!A0",
         Conclusion("G8", 0.9, None, ("G8", "G9"), "90 %", 0.5, ("looks strange",)),
         particulars={"Order": "@SUM(A1)", "Heat": "試料 7"},
-        measurements=tuple(Measurement(f"length {k}", -0.5 * k, "µm", (-1.0, 2.0)) for k in range(40)),
+        measurements=tuple(Measurement(f"length {k}", -0.5 * (k + 1), "µm", (-1.0, 2.0)) for k in range(40)),
         images=tuple(CertificateImage(GREY, f"{k}.tif", "a" * 64, 0.5) for k in range(30)),
         reviews=(Review("+Eve", "reviewer", "approved", "2026-11-22T09:00:00Z", 7),),
         record=Anchor(9, "b" * 64),
@@ -53,9 +53,9 @@ def test_a_batch_writes_a_page_each_and_everything_into_tables(tmp_path):
     assert len(rows(tmp_path / "out" / "certificate-images.csv")) == 90
     assert len(rows(tmp_path / "out" / "certificate-measurements.csv")) == 120
     assert [row["value"] for row in rows(tmp_path / "out" / "certificate-measurements.csv")][:3] == [
-        "0.0",
         "-0.5",
         "-1.0",
+        "-1.5",
     ]
     assert rows(tmp_path / "out" / "certificate-particulars.csv")[1]["value"] == "試料 7"
 

@@ -21,8 +21,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "certificates": (
         "certificate", "issued_at", "specimen", "verdict", "decision", "model_label", "confidence", "confidence_low",
         "confidence_high", "set", "guarantee", "novelty", "referred", "reasons", "reliability", "images",
-        "measurements", "signatures", "bundle", "bundle_sha256", "software", "record_entries", "record_head", "record_url", "remarks",
-        "file", "file_sha256",
+        "measurements", "signatures", "bundle", "bundle_sha256", "software", "record_entries", "record_head",
+        "record_url", "remarks", "file", "file_sha256",
     ),
     "particulars": ("certificate", "name", "value"),
     "images": (
