@@ -92,7 +92,7 @@ def opened(certificate: Certificate) -> pdfium.PdfDocument:
 
 def text_of(certificate: Certificate) -> str:
     page = opened(certificate)[0].get_textpage()
-    return " ".join(page.get_text_bounded().split())
+    return " ".join(page.get_text_bounded().split())  # no-break spaces become plain ones
 
 
 def rendered(certificate: Certificate, scale: float = 2.0) -> np.ndarray:

@@ -143,7 +143,8 @@ def _shaped(text: str) -> str:
 def _cleaned(text: str) -> str:
     """Return one line without control characters, composed where there is a composed sign."""
     text = "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    text = re.sub(r" +", " ", unicodedata.normalize("NFC", text)).strip()
+    return text.replace(" %", "\u00a0%")  # a number and its sign stay on one line
 
 
 def _run(text: str, name: str, font: str) -> str:

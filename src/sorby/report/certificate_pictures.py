@@ -67,13 +67,13 @@ def prepare(images: Sequence[CertificateImage]) -> list[Shown]:
     """
     shown = []
     for image in images:
-        scale = [f"{image.magnification:g}x"] if image.magnification else []
-        scale += [f"{image.pixel_size_um:.4g} µm/px"] if image.pixel_size_um else ["no scale stated"]
-        source = f" ({image.scale_source})" if image.scale_source and image.pixel_size_um else ""
         sure = f" {percent(image.confidence)}" if image.confidence is not None else ""
-        said = [f"{image.label}{sure}"] if image.label else []
+        said = [image.name, *([f"{image.label}{sure}"] if image.label else [])]
+        source = f" ({image.scale_source})" if image.scale_source and image.pixel_size_um else ""
+        scale = [f"{image.pixel_size_um:.4g} µm/px{source}" if image.pixel_size_um else "no scale stated"]
+        scale += [f"{image.magnification:g}x"] if image.magnification else []
         pixels = _pixels(image.picture)
-        shown.append(_shown(pixels, image.pixel_size_um, (image.name, " · ".join([*said, *scale]) + source)))
+        shown.append(_shown(pixels, image.pixel_size_um, (" · ".join(said), " · ".join(scale))))
         if image.overlay is not None:
             over = _pixels(image.overlay)
             caption = (image.overlay_says or "overlay", f"over {image.name}")
