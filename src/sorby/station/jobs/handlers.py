@@ -26,4 +26,5 @@ HANDLERS: dict[str, Handler] = {
     "retrain": _later("sorby.station.retraining:run"),
     "pyramid": _later("sorby.station.jobs.cutting:run"),
     "demo": _later("sorby.station.demo:run"),
+    "demo-studies": _later("sorby.station.demo:run_studies"),
 }
