@@ -190,14 +190,14 @@ def _certificate(
         raise NotFound(f"nothing of specimen {specimen!r} was inspected", "inspect its images first")
     waiting = sum(each["inspection"]["state"] == "waiting" for each in seen)
     if waiting:
-        raise Conflict(f"{waiting} images of {specimen} wait for a person", "review them first")
+        raise Conflict(f"images of {specimen} that wait for a person: {waiting}", "review them first")
     whole = [inspections.get(desk, actor, each["inspection"]["id"]) for each in seen]
     unfit = [each for each in whole if each["state"] == "rejected"]
     fit = [each for each in whole if each["state"] != "rejected"]
     if not fit:
         raise Conflict(f"every image of {specimen} was rejected", "take others")
     bundles = sorted({(each["bundle_name"], each["bundle"]) for each in fit})
-    said = [f"{len(unfit)} images were rejected and do not count"] if unfit else []
+    said = [f"rejected, and not counted: {_images(len(unfit))}"] if unfit else []
     said += [f"verdicts of {len(bundles)} bundles; the page names one"] if len(bundles) > 1 else []
     with desk.database.read() as session:
         reviews = tuple(_reviews(session, fit))
@@ -236,7 +236,11 @@ def _conclusion(fit: Sequence[Mapping[str, Any]]) -> Conclusion:
 def _told(counted: Counter[str]) -> str:
     if len(counted) == 1:
         return next(iter(counted))
-    return ", ".join(f"{label} ({count} images)" for label, count in counted.most_common())
+    return ", ".join(f"{label} ({_images(count)})" for label, count in counted.most_common())
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _final(each: Mapping[str, Any]) -> str:
@@ -247,16 +251,17 @@ def _final(each: Mapping[str, Any]) -> str:
 
 def _reviews(session: Session, fit: Iterable[Mapping[str, Any]]) -> Iterable[Review]:
     """Return who decided on the images, each person's signature once with how many images it covers."""
-    names = dict(session.execute(select(tables.User.name, tables.User.full_name)).tuples())
-    roles = dict(session.execute(select(tables.User.name, tables.User.role)).tuples())
+    people = {user.name: user for user in session.scalars(select(tables.User))}
     last: dict[str, tuple[str, int, bool]] = {}
     for each in fit:
         for made in each["decisions"]:
             at, count, signed = last.get(made["reviewer"], ("", 0, True))
             last[made["reviewer"]] = (max(at, made["at"]), count + 1, signed and made["signed"])
     for who, (at, count, signed) in sorted(last.items(), key=lambda item: item[1][0]):
-        reason = f"{count} images" + ("" if signed else ", not signed")
-        yield Review(names.get(who, who), roles.get(who, ""), "reviewed", at, reason=reason)
+        reason = _images(count) + ("" if signed else ", not signed")
+        user = people.get(who)
+        name, role = (who, "") if user is None else (user.full_name, user.role)
+        yield Review(name, role, "reviewed", at, reason=reason)
 
 
 def _instruments(fit: Iterable[Mapping[str, Any]]) -> dict[str, str]:

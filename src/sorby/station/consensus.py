@@ -159,8 +159,9 @@ def sheet(desk: Desk, actor: Actor, study_id: str, case: str) -> Sheet:
     own = next((each for each in seen if each.rater == actor.name), None)
     joint = next((each for each in held.joint if each.judgement.case == case), None)
     return Sheet(
-        asdict(found), dict(QUESTIONS), list(REPLIES), list(held.cues), None if own is None else asdict(own),
-        [asdict(each) for each in seen], list(held.missing(case)), None if joint is None else asdict(joint),
+        plain(asdict(found)), dict(QUESTIONS), list(REPLIES), list(held.cues),
+        None if own is None else plain(asdict(own)), [plain(asdict(each)) for each in seen], list(held.missing(case)),
+        None if joint is None else plain(asdict(joint)),
     )  # fmt: skip
 
 
