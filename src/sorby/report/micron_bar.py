@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
@@ -32,6 +35,12 @@ def strip_height(width: int) -> int:
     return max(_LEAST_STRIP_PX, round(width * 0.045))
 
 
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans as matplotlib carries it; Pillow's own font has no micro sign."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+
+
 def with_micron_bar(pixels: Pixels, pixel_size_um: float | None) -> npt.NDArray[np.uint8]:
     """Return an 8-bit picture with a micron bar below it.
 
@@ -58,7 +67,7 @@ def with_micron_bar(pixels: Pixels, pixel_size_um: float | None) -> npt.NDArray[
     margin, thickness = strip // 4, max(2, strip // 6)
     top = (strip - thickness) // 2
     draw.rectangle([margin, top, margin + length_px - 1, top + thickness - 1], fill=0)
-    font = ImageFont.load_default(max(10, round(0.55 * strip)))
+    font = _font(max(10, round(0.55 * strip)))
     draw.text((2 * margin + length_px, strip / 2), length_words(length_um), fill=0, font=font, anchor="lm")
     drawn = np.asarray(canvas, dtype=np.uint8)
     return np.concatenate([byte, drawn if byte.ndim == 2 else to_rgb(drawn)], axis=0)

@@ -10,9 +10,9 @@ import numpy as np
 from sorby.report.drawing import BLUE, GREEN, GRID, INK, MUTED, PAPER, new_figure, short, style, to_svg
 from sorby.report.experiment_figures import dots
 
-#: Area of a bubble for one rating, square points.
-_AREA = 34.0
-_RING = 80.0
+#: Area of a bubble for one rating, square points, and of the largest bubble that fits.
+_AREA, _LARGEST = 62.0, 680.0
+_RING = 90.0
 
 
 def bubbles(
@@ -41,15 +41,15 @@ def bubbles(
     order = sorted(range(len(labels)), key=lambda k: (first[k], labels[k], k))
     counts, right = counts[order], right[order]
     with style():
-        figure, axes = new_figure(1.3 + 0.36 * len(labels), 1.25 + 0.29 * len(codes))
+        figure, axes = new_figure(1.2 + 0.41 * len(labels), 1.2 + 0.33 * len(codes))
         columns, rows = np.nonzero(counts)
         number = counts[columns, rows]
         colours = np.where(right[columns, rows], GREEN, BLUE)
-        axes.scatter(columns, rows, s=_AREA * number, c=colours, alpha=0.75, linewidths=0, zorder=3)
+        area = min(_AREA, _LARGEST / max(1, number.max(initial=1)))
+        axes.scatter(columns, rows, s=area * number, c=colours, alpha=0.85, linewidths=0, zorder=3)
         for x, y, count in zip(columns, rows, number, strict=True):
-            small = count < 2
-            axes.text(x, y - 0.02, str(count), ha="center", va="center_baseline", fontsize=6.5 if small else 7.5,
-                      color=PAPER, weight="bold", zorder=4)  # fmt: skip
+            axes.text(x, y, str(count), ha="center", va="center_baseline", fontsize=7, color=PAPER, weight="bold",
+                      zorder=4)  # fmt: skip
         missed = right & ~(counts.astype(bool) & right).any(axis=1)[:, None]
         axes.scatter(*np.nonzero(missed), s=_RING, facecolors="none", edgecolors=GREEN, linewidths=1.3, zorder=3)
         for y in range(1, len(codes)):
@@ -58,7 +58,7 @@ def bubbles(
         stars = ["*" if difficult[k] else "" for k in order]
         ticks = [f"{short(labels[k], 8)}\n{chosen['items'][k].lstrip('I')}{star}"
                  for k, star in zip(order, stars, strict=True)]  # fmt: skip
-        axes.set_xticks(range(len(labels)), ticks, fontsize=6.8)
+        axes.set_xticks(range(len(labels)), ticks, fontsize=7.2)
         axes.set_yticks(range(len(codes)), codes, fontsize=8)
         axes.set(xlim=(-0.7, len(labels) - 0.3), ylim=(-0.7, len(codes) - 0.3))
         axes.set_xlabel("label on record, and number of the image")

@@ -69,7 +69,7 @@ def study_page(
         appraisal=_appraisal(results),
         within=_within(results),
         truth=truth_rows(results, thumbnails or {}),
-        truth_level=level_title(results, results["truth"]["level"]),
+        truth_level=level_title(results, results["truth"]["level"]) if results["truth"]["level"] else None,
         model=_model(results),
         provenance=provenance,
     )
@@ -91,8 +91,16 @@ def _sentences(design: Design, results: Results) -> list[str]:
         said.append(f"They named the class right in {estimate(found['code'])}.")
     kappa = next((entry["fleiss_kappa"] for entry in results["agreement"].values() if "fleiss_kappa" in entry), None)
     if kappa is not None:
-        said.append(f"Agreement on full codes beyond chance, Fleiss' kappa: {estimate(kappa, shares=False)}.")
+        said.append(f"Agreement on full codes beyond chance, Fleiss' kappa: {_kappa(kappa)}.")
     return said
+
+
+def _kappa(entry: Mapping[str, Any]) -> str:
+    if entry["value"] is None:
+        return "not defined"
+    bounds = entry["ci95"]
+    sure = "no interval" if bounds is None else f"95 % interval {bounds[0]:.2f} to {bounds[1]:.2f}"
+    return f"{entry['value']:.2f} ({sure}, {count(entry['n'], 'image')})"
 
 
 def _cards(results: Results) -> list[dict[str, str]]:
@@ -121,10 +129,14 @@ def _card(title: str, value: str, entry: Mapping[str, Any], words: str) -> dict[
 def _figures(design: Design, results: Results) -> dict[str, Any]:
     classes = [str(design.scheme.class_of(code)) for code in results["chosen"]["codes"]]
     drawn = {"chosen": drawing(bubbles(results["chosen"], classes, [item.difficult for item in design.items]))}
-    rows = []
-    for level, found in results["agreement"].items():
-        rows += [(f"{COEFFICIENTS[key]}, {level_title(results, level)}", {"all raters": found[key]})
-                 for key in _DRAWN if key in found]  # fmt: skip
+    rows = [
+        (level_title(results, level), {COEFFICIENTS[key]: found[key] for key in _DRAWN if key in found})
+        for level, found in results["agreement"].items()
+        if "fleiss_kappa" in found
+    ]
+    for name, group in results["groups"].items():
+        rows += [(f"{level_title(results, level)}, {name}", {COEFFICIENTS[key]: group[level][key] for key in _DRAWN})
+                 for level in ("class", "reduced") if "fleiss_kappa" in group.get(level, {})]  # fmt: skip
     if rows:
         drawn["agreement"] = drawing(forest(rows))
     people = _rater_rows(results)

@@ -30,6 +30,14 @@ _ACCURACY = {
 }
 
 
+def _rounded(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a coefficient to two decimals; more are noise at these numbers of images."""
+    if entry is None or entry["value"] is None:
+        return None
+    bounds = entry["ci95"]
+    return {"value": round(entry["value"], 2), "ci95": bounds and [round(bound, 2) for bound in bounds]}
+
+
 def level_title(results: Results, level: str) -> str:
     """Return the name of a level; where there is only one, a code is a class."""
     return "classes" if level == "code" and "class" not in results["agreement"] else TITLES[level]
@@ -40,12 +48,12 @@ def accuracy_table(results: Results) -> Table:
     found = results["accuracy"]
     rows = [{"what": title, "share": found[key], "hits": f"{found[key]['hits']} of {found[key]['n']}",
              "note": found[key].get("note", "")} for key, title in _ACCURACY.items() if key in found]  # fmt: skip
+    columns = [Column("what", "What must be right"), Column("share", "share", "share"),
+               Column("hits", "ratings", "count")]  # fmt: skip
+    columns += [Column("note", "note")] * any(row["note"] for row in rows)
     return Table(
-        "Ratings that are right, first showings. Intervals hold for other images and other raters.",
-        (Column("what", "What must be right"), Column("share", "share", "share"), Column("hits", "ratings", "count"),
-         Column("note", "note")),
-        rows,
-    )  # fmt: skip
+        "Ratings that are right, first showings. Intervals hold for other images and other raters.", columns, rows
+    )
 
 
 def class_table(results: Results) -> Table | None:
@@ -65,7 +73,7 @@ def class_table(results: Results) -> Table | None:
 def agreement_table(results: Results) -> Table:
     """Return every coefficient at every level."""
     levels = [level for level in results["agreement"] if "fleiss_kappa" in results["agreement"][level]]
-    rows = [{"name": title, **{level: results["agreement"][level].get(key) for level in levels}}
+    rows = [{"name": title, **{level: _rounded(results["agreement"][level].get(key)) for level in levels}}
             for key, title in COEFFICIENTS.items()
             if any(key in results["agreement"][level] for level in levels)]  # fmt: skip
     columns = (
@@ -82,7 +90,7 @@ def group_table(results: Results) -> Table | None:
     levels = [level for level in results["agreement"] if "fleiss_kappa" in results["agreement"][level]]
     rows = [
         {"group": name, "raters": len(found["raters"]),
-         **{level: found.get(level, {}).get("fleiss_kappa") for level in levels}}
+         **{level: _rounded(found.get(level, {}).get("fleiss_kappa")) for level in levels}}
         for name, found in results["groups"].items()
     ]  # fmt: skip
     columns = (
@@ -170,7 +178,7 @@ def appraiser_table(found: Mapping[str, Any], caption: str) -> Table:
             "mixed": entry["mixed"],
             "with_standard": entry["with_standard"],
             "band": entry["with_standard"]["band"],
-            "kappa": entry["kappa"],
+            "kappa": _rounded(entry["kappa"]),
             "miss": entry["miss_rate"],
             "alarm": entry["false_alarm_rate"],
         }
@@ -188,9 +196,11 @@ def truth_rows(results: Results, thumbnails: Mapping[str, Any]) -> Sequence[Mapp
     """Return one entry an image: label, majority and posterior, the doubtful ones first."""
     voted = {entry["item"]: entry for entry in results["majority"]["code"]["items"]}
     said = (results["model"] or {}).get("verdicts", {})
+    labels = dict(zip(results["chosen"]["items"], results["chosen"]["labels"], strict=True))
     rows = [
         {
             **entry,
+            "on_record": labels.get(entry["item"]),
             "majority": voted.get(entry["item"]),
             "picture": thumbnails.get(entry["item"]),
             "model": said.get(entry["item"]),

@@ -21,10 +21,10 @@ Bools = npt.NDArray[np.bool_]
 
 TITLES: dict[str, str] = {
     "code": "full codes",
-    "merged": "codes, merged as labels are",
+    "merged": "codes as labels merge them",
     "class": "classes",
     "reduced": "reduced classes",
-    "size": "sizes, whatever the class",
+    "size": "sizes alone",
     "verdict": "accept or reject",
 }
 

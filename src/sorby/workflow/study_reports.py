@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sorby import provenance
 from sorby.backbone.runtime import Device
@@ -23,7 +24,7 @@ from sorby.study import PROFILE_COLUMNS, Design, ModelRatings, form_rows, read_r
 from sorby.workflow.data import open_data
 from sorby.workflow.studies import HAND_OUT, PICTURES, model_ratings
 
-_THUMBNAIL_PX = 220
+_THUMBNAIL_PX = 320
 #: A simulated rater repeats the own first answer this often; otherwise the image is judged anew.
 REMEMBERED = 0.5
 
@@ -178,7 +179,9 @@ def simulate_raters(study: Path | str, data: Path | str, *, seed: int = 0, noise
     if missing := [item.path for item in design.items if item.sha256 not in table.index]:
         raise InputError(f"{missing[0]}: not in {data}", "give the corpus that the study was drawn from")
     found = table.loc[[item.sha256 for item in design.items]]
-    rows = {str(name): found[name].to_numpy() for name in found}
+    # A corpus built from a table keeps extra columns as text.
+    rows = {str(name): (found[name] if name == "subtype" else pd.to_numeric(found[name], errors="coerce")).to_numpy()
+            for name in found}  # fmt: skip
     few = max(1, round(len(design.raters) * HABITS.daily / (HABITS.daily + HABITS.occasional)))
     panel = draw_panel(seed, replace(HABITS, daily=few, occasional=len(design.raters) - few))
     first, anew = rate(rows, panel, seed, noise=noise), rate(rows, panel, seed + 10_000, noise=noise)
