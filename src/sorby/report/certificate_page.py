@@ -175,7 +175,9 @@ def _draw_code(canvas: Canvas, text: str, x: float, y: float) -> None:
     renderPDF.draw(drawing, canvas, x, y)
     canvas.setFillColor(MUTED)
     canvas.setFont(SANS, 5.2)
-    canvas.drawCentredString(x + _QR / 2, y - 5, "leads to the record")
+    canvas.drawCentredString(
+        x + _QR / 2, y - 5, "names the record" if text.startswith("sorby:") else "leads to the record"
+    )
 
 
 def _draw_body(canvas: Canvas, plan: _Plan, lettering: Lettering) -> None:
