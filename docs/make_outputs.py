@@ -83,6 +83,26 @@ STEPS: dict[str, list[str]] = {
     "trust": ['sorby key trust jane.pem.pub --as "Jane Doe"', "sorby bundle verify signed.sorby --require-signed"],
     "signed-inspect": ["sorby inspect signed.sorby other/novel/images --out signed-verdicts --require-signed"],
     "tampered": ["sorby bundle verify tampered.sorby"],
+    "record-made": ['sorby key new --name "Station of the laboratory" --out station.pem', "python record.py"],
+    "record-verify": ["sorby record verify record.jsonl --anchors anchors.jsonl --key station.pem.pub"],
+    "record-show": ["sorby record show record.jsonl --actor revi"],
+    "record-edited": [
+        "sed 's/plate 8/plate 9/' record.jsonl > edited.jsonl",
+        "sorby record verify edited.jsonl --anchors anchors.jsonl --key station.pem.pub",
+    ],
+    "record-cut": [
+        "head -n 3 record.jsonl > cut.jsonl",
+        "sorby record verify cut.jsonl --key station.pem.pub",
+        "sorby record verify cut.jsonl --anchors anchors.jsonl --key station.pem.pub",
+    ],
+    "record-copies": [
+        "sorby record export record.jsonl --out record.csv",
+        "sorby record anchor record.jsonl --out auditor.jsonl --key station.pem.pub",
+    ],
+    "certificate": [
+        "sorby phantom steel --n 16 --size-px 448 --seed 5 --label subtype --out specimen",
+        "python certificate.py",
+    ],
     "export-onnx": ["sorby bundle export runs/first/bundle.sorby --out model.onnx"],
     "scale": ["sorby corpus scale new_images/N0001_pearlite.png"],
     "weights": ["sorby weights list"],

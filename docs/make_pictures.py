@@ -235,6 +235,14 @@ def named_boxes(work: Path) -> Figure:
     return figure
 
 
+def certificate(work: Path) -> None:
+    """Save the page of the example certificate as a picture."""
+    import pypdfium2 as pdfium
+
+    page = pdfium.PdfDocument(work / "certificates" / "certificates" / "2026-0412.pdf")[0]
+    page.render(scale=1.3).to_pil().save(PICTURES / "certificate.jpg", quality=80, optimize=True)
+
+
 def save(figure: Figure, name: str) -> None:
     """Save as JPEG where micrographs are shown (small), else PNG."""
     PICTURES.mkdir(exist_ok=True)
@@ -255,6 +263,7 @@ def main() -> None:
         save(fractures(options.tiles), "fracture.jpg")
         save(mirrors(options.tiles), "mirror.jpg")
         save(named_boxes(options.tiles), "named-boxes.jpg")
+        certificate(options.tiles)
     if folder is None:
         from sorby.workflow.demonstrations.steel import demo_steel
 
