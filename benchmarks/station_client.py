@@ -72,6 +72,14 @@ class Server:
                 time.sleep(0.05)
         sys.exit("error: the server did not answer")
 
+    def __enter__(self) -> Server:
+        """Leave the starting to whoever measures it."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Leave nothing running, whatever went wrong."""
+        self.kill()
+
     def kill(self) -> None:
         """End the server at once, as a power cut would."""
         if self.process is not None and self.process.poll() is None:

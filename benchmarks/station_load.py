@@ -73,7 +73,7 @@ async def viewer(client: httpx.AsyncClient, sha: str, levels: list[dict[str, int
 async def load(server: Server, secrets: list[str], places: int, who: Somebody, large: str, options: argparse.Namespace,
                ) -> tuple[list[float], list[float], list[dict[int, dict[str, Any]]], list[str]]:  # fmt: skip
     """Let raters and the viewer work, each with a connection of its own."""
-    levels = who.ask("GET", f"images/{large}")["tiles"]["levels"]
+    levels = who.ask("GET", f"images/{large}")["levels"]
     ratings, tiles, failures = list[float](), list[float](), list[str]()
     kept: list[dict[int, dict[str, Any]]] = [{} for _ in secrets]
     until = time.perf_counter() + options.seconds
@@ -121,8 +121,11 @@ def main() -> None:
     parser.add_argument("--large-px", type=int, default=10_000, help="side of the large image")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     options = parser.parse_args()
-    with scratch() as folder, database(options.database, folder) as url:
-        server = Server(folder / "home", url, options.workers)
+    with (
+        scratch() as folder,
+        database(options.database, folder) as url,
+        Server(folder / "home", url, options.workers) as server,
+    ):
         started = server.start()
         who = household(server.url)["supervisor"]
         images = [upload(who, picture(k), f"image{k}.tif", f"S{k}") for k in range(options.images)]
