@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def make(home: Path, url: str) -> Desk:
         for k, (image, code) in enumerate(zip(shown, CODES, strict=True)):
             _inspection(desk, act, job.id, image, current, code[0], k)
             _inspection(desk, act, job.id, image, candidate, CLASSES[(k + k // 3) % 3], k, quiet=True)
+        _history(act, current, shown)
         jobs.enqueue(act, "retrain", {"bundle": current}, total=40)
     _review(desk)
     _annotate(desk, shown)
@@ -72,7 +74,7 @@ def _image(desk: Desk, k: int, code: str) -> dict[str, Any]:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     buffer.seek(0)
-    name = f"{HOSTILE}.png" if k == 3 else f"section-{k + 1}.png"
+    name = "<img src=x onerror=alert(3)>.png" if k == 3 else f"section-{k + 1}.png"
     return images.receive(
         desk, actor("operator"), buffer, name, specimen=HOSTILE if k == 3 else f"S-{17 + k // 2}",
         instrument="Axio Imager", pixel_size_um=0.1857 if k % 2 else 0.3714, magnification=500 if k % 2 else 250,
@@ -82,8 +84,12 @@ def _image(desk: Desk, k: int, code: str) -> dict[str, Any]:
 def _bundle(act: Act, k: int) -> str:
     sha = f"{k + 1:064x}"
     comparison = {
-        "metric": "balanced accuracy", "current": 0.842, "candidate": 0.871, "difference": 0.029,
-        "ci95": [0.004, 0.055], "n": 120, "says": "the candidate is better on the locked set",
+        "n": 120, "n_specimens": 40, "mcnemar_p": 0.041, "only_candidate": 9, "only_current": 2, "seen_by_current": 0,
+        "current": {"accuracy": {"value": 0.842}, "macro_f1": {"value": 0.815}},
+        "candidate": {"accuracy": {"value": 0.9}, "macro_f1": {"value": 0.884}},
+        "difference": {"accuracy": {"value": 0.058, "ci95": [0.008, 0.108]},
+                       "macro_f1": {"value": 0.069, "ci95": [0.01, 0.121]}},
+        "sentence": "accuracy +5.8 points on 120 locked images, 95 % CI +0.8 to +10.8",
     }  # fmt: skip
     act.session.add(
         tables.Bundle(
@@ -127,6 +133,26 @@ def _inspection(
             overlays={"cam": desk.store.put(picture).sha256},
         )
     )  # fmt: skip
+    act.session.flush()
+
+
+def _history(act: Act, bundle: str, shown: list[dict[str, Any]]) -> None:
+    """Let the bundle have looked for half a year, and the images change towards its end."""
+    rng = np.random.default_rng(9)
+    today = datetime.strptime(act.at[:10], "%Y-%m-%d")
+    for k in range(600):
+        week = k // 24
+        at = (today - timedelta(weeks=26 - week, days=int(rng.integers(0, 5)))).strftime("%Y-%m-%dT08:00:00.000000Z")
+        odd = week >= 21 and rng.random() < 0.4
+        referred = bool(odd or rng.random() < 0.08)
+        act.session.add(
+            tables.Inspection(
+                id=new_id(), job_id=None, image=shown[k % len(shown)]["sha256"], bundle=bundle,
+                label=str(rng.choice(CLASSES)), confidence=float(rng.beta(9, 2) - 0.2 * odd), set_=["G"],
+                novelty=float(rng.uniform(0, 0.06) if odd else rng.uniform(0.05, 1)), referred=referred, reasons=[],
+                risk=0.1, state="accepted" if referred else "clear", at=at, verdict={"trace": {}}, overlays={},
+            )
+        )  # fmt: skip
     act.session.flush()
 
 

@@ -30,6 +30,7 @@ def mount(app: FastAPI, desk: Desk) -> None:
         accounts,
         certificates,
         consensus,
+        drift,
         home,
         image,
         inspecting,
@@ -63,6 +64,7 @@ def mount(app: FastAPI, desk: Desk) -> None:
         jobs,
         models,
         certificates,
+        drift,
         record,
         accounts,
     ):

@@ -203,7 +203,8 @@ def table(
 @contextmanager
 def dialogue(title: str) -> Iterator[Element]:
     """Open a dialogue over the page; Escape closes it. Yields the element; ``close(element)`` shuts it."""
-    with ui.element("dialog").classes("sheet") as found, box("stack"):
+    # Not within what asked for it, which may be a dialogue that goes.
+    with ui.context.client.content, ui.element("dialog").classes("sheet") as found, box("stack"):
         heading(title)
         found.props["aria-label"] = title
         yield found

@@ -131,21 +131,32 @@ class Visitor:
         """
         return await asyncio.to_thread(lambda: function(self.desk, self.actor, *args, **kwargs))
 
-    def does(self, act: Callable[..., Awaitable[Any]], *args: Any) -> Callable[..., Awaitable[None]]:
-        """Return an event's handler that does *act* and tells what was refused."""
+    def does(self, act: Callable[..., Awaitable[Any]], *args: Any) -> Callable[[], Awaitable[None]]:
+        """Return a handler that does *act* and tells what was refused."""
 
-        async def handler(*event: Any) -> None:
-            client = ui.context.client
-            try:
-                await act(*args, *event)
-            except SignedOut:
-                with client:
-                    ui.navigate.to(sign_in_address(self.request))
-            except InputError as error:
-                with client:
-                    tell(error)
+        async def handler() -> None:
+            await self._try(act, *args)
 
         return handler
+
+    def hears(self, act: Callable[..., Awaitable[Any]], *args: Any) -> Callable[[Any], Awaitable[None]]:
+        """Return a handler that does *act* with the event, and tells what was refused."""
+
+        async def handler(event: Any) -> None:
+            await self._try(act, *args, event)
+
+        return handler
+
+    async def _try(self, act: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        client = ui.context.client
+        try:
+            await act(*args)
+        except SignedOut:
+            with client:
+                ui.navigate.to(sign_in_address(self.request))
+        except InputError as error:
+            with client:
+                tell(error)
 
 
 def tell(error: InputError) -> None:
@@ -159,7 +170,7 @@ def said(words: str, kind: str = "positive") -> None:
     colours = {"positive": "#1b6238", "negative": "#9b1c1c", "warning": "#7a4700"}
     ui.notification(
         words, color=colours[kind], text_color="white", position="bottom", timeout=8 if kind == "negative" else 4,
-        close_button="Close" if kind == "negative" else None, multi_line=True,
+        close_button="Close" if kind == "negative" else False, multi_line=True,
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sorby.errors import InputError
-from sorby.station import annotations, images, inspections
+from sorby.station import annotations as marks
+from sorby.station import images, inspections
 from sorby.station.pages.elements import (
     box,
     button,
@@ -48,7 +49,9 @@ async def _image(visitor: Visitor) -> None:
         with box("stack"):
             marking = Marking(visitor, image)
             marking.show(
-                layers_of(newest) if newest else [], shapes_of(newest) if newest else [], newest and newest["classes"]
+                layers_of(newest) if newest else [],
+                shapes_of(newest) if newest else [],
+                newest["classes"] if newest else None,
             )
             await marking.look()
         with box("stack"):
@@ -61,8 +64,8 @@ async def _image(visitor: Visitor) -> None:
             if len(found) > 1:
                 table(
                     ["Verdict", "State", "When"],
-                    [_line(each) for each in found],
-                    caption="All verdicts on this image",
+                    [_line(each) for each in found[:12]],
+                    caption="Verdicts on this image, the newest first",
                 )
 
 
@@ -139,8 +142,8 @@ class Marking:
         name = str(self.image.get("name") or self.image["image_name"])
         self.viewer = Viewer(
             tiled(tiles_of(self.sha), self.image["width"], self.image["height"]), name, self.image["pixel_size_um"],
-            layers=layers, shapes=shapes, drawn=self.visitor.does(self._drawn),
-            kept=self.visitor.does(self._kept), group=group,
+            layers=layers, shapes=shapes, drawn=self.visitor.hears(self._drawn),
+            kept=self.visitor.hears(self._kept), group=group,
         )  # fmt: skip
         if self.visitor.may(Permission.ANNOTATE):
             with box("sheet stack", "details") as tools:
@@ -161,8 +164,8 @@ class Marking:
 
     async def look(self) -> None:
         """Fetch the marks and show them."""
-        self.own = await self.visitor.ask(annotations.listed, self.sha)
-        self.viewer.mark(
+        self.own = await self.visitor.ask(marks.listed, self.sha)
+        self.viewer.lay(
             [*self.found, *(shape for each in self.own for shape in _shapes(each))],
             [*self.layers, *(_layer(each) for each in self.own if each["kind"] == "mask")],
         )
@@ -187,14 +190,14 @@ class Marking:
 
     async def _remove(self, mark_: dict[str, Any]) -> None:
         if mark_["author"] == self.visitor.actor.name:
-            await self.visitor.ask(annotations.remove, mark_["id"], reason="")
+            await self.visitor.ask(marks.remove, mark_["id"], reason="")
             await self.look()
             return
         with dialogue(f"Remove the mark of {mark_['author']}") as shown:
             reason = field("Reason")
 
             async def remove() -> None:
-                await self.visitor.ask(annotations.remove, mark_["id"], reason=reason.words)
+                await self.visitor.ask(marks.remove, mark_["id"], reason=reason.words)
                 close(shown)
                 await self.look()
 
@@ -225,7 +228,7 @@ class Marking:
 
     async def _keep(self, kind: str, geometry: dict[str, Any] | None = None) -> None:
         await self.visitor.ask(
-            annotations.add, self.sha, kind, label_=self.label.words, geometry=geometry,
+            marks.add, self.sha, kind, label_=self.label.words, geometry=geometry,
             origin_unknown=bool(self.unknown.value),
         )  # fmt: skip
         said("Marked.")

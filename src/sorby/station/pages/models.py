@@ -91,9 +91,31 @@ def _row(visitor: Visitor, bundle: dict[str, Any], look: Callable[[], Awaitable[
 
 def _comparison(bundle: dict[str, Any]) -> None:
     """Show how a candidate did beside the current bundle on the locked set."""
+    found = bundle["comparison"]
     with box("sheet stack tight"):
         heading(f"{bundle['name']} beside the current bundle", 3)
-        facts([(name.replace("_", " "), _worded(value)) for name, value in bundle["comparison"].items()])
+        note(f"{found['sentence'][:1].upper()}{found['sentence'][1:]}.")
+        table(
+            ["On the locked set", "Current", "Candidate", "Difference, 95 % interval"],
+            [
+                [name.replace("_", " ").capitalize(), figure(found["current"][name]["value"]),
+                 figure(found["candidate"][name]["value"]), _gap(gap)]
+                for name, gap in found["difference"].items()
+            ],
+            figures=(1, 2, 3),
+        )  # fmt: skip
+        facts(
+            [
+                ("Images", f"{found['n']} of {found['n_specimens']} specimens"),
+                ("Right only by", f"the candidate {found['only_candidate']}, the current one {found['only_current']}; "
+                                  f"McNemar p = {figure(found['mcnemar_p'])}"),
+            ]
+        )  # fmt: skip
+
+
+def _gap(gap: dict[str, Any]) -> str:
+    ends = gap["ci95"]
+    return f"{gap['value']:+.3f}" + (f" ({ends[0]:+.3f} to {ends[1]:+.3f})" if ends else "")
 
 
 def _worded(value: Any) -> str:

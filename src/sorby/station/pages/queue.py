@@ -72,7 +72,7 @@ class Queue:
         self.count = text("", "soft").props("role=status")
         self.place = box("beside")
         self.list = box()
-        ui.keyboard(self.visitor.does(self.key), ignore=["input", "select", "textarea"])
+        ui.keyboard(self.visitor.hears(self.key), ignore=["input", "select", "textarea"])
         await self.fetch(self.visitor.asked("inspection"))
 
     async def fetch(self, first: str = "") -> None:
@@ -129,7 +129,7 @@ class Queue:
                     button("Next", self.visitor.does(self.move, 1), "small", key="j")
             link(self.current["image_name"], f"/inspections/{self.current['id']}")
             if self.visitor.may(Permission.REVIEW):
-                with box("row"):
+                with box("even"):
                     button("Accept", self.visitor.does(self.ask, "accepted"), "first", key="a")
                     button("Correct", self.visitor.does(self.ask, "corrected"), key="c")
                     button("Reject", self.visitor.does(self.ask, "rejected"), "bad", key="r")

@@ -6,7 +6,7 @@ Raters see the image with a scale bar and nothing else: no name, no label, no ve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import Request
@@ -108,10 +108,16 @@ class Seat:
                 "scheme": self.welcome.scheme, "answer": _in_the_form(shown.answer), "place": number, "region": "",
                 "total": self.welcome.places,
             })  # fmt: skip
-            form.on("save", self.does(self._save, number))
-            form.on("back", self.does(self.show, number - 1, drop=True))
-            form.on("draw", lambda: (viewer.take("box"), form.props.update({"drawing": True}), form.update()))
+            form.on("save", self.hears(self._save, number))
+            form.on("back", self.does(self.show, number - 1))
+            form.on("draw", lambda: self._draw(viewer, form))
             viewer.on("drawn", lambda event: self._region(viewer, form, event.args))
+
+    def _draw(self, viewer: Viewer, form: RatingForm) -> None:
+        """Let the rater draw a rectangle."""
+        viewer.take("box")
+        form.props.update({"drawing": True})
+        form.update()
 
     def _region(self, viewer: Viewer, form: RatingForm, drawn: Mapping[str, Any]) -> None:
         """Take a rectangle in shares of the image, as schemes have it."""
@@ -120,7 +126,7 @@ class Seat:
         form.props.update({"region": "box:" + ",".join(_share(value) for value in values), "drawing": False})
         form.update()
         viewer.take("look")
-        viewer.mark([{"kind": "box", "points": drawn["box"], "label": "", "tone": "mine", "layer": "Region"}])
+        viewer.lay([{"kind": "box", "points": drawn["box"], "label": "", "tone": "mine", "layer": "Region"}])
 
     async def _save(self, number: int, event: Any) -> None:
         told = dict(event.args)
@@ -142,18 +148,29 @@ class Seat:
         text("You may look at your answers again and change them as long as the study is open.")
         button("Look again", self.does(self.show, 1))
 
-    def does(self, act: Callable[..., Any], *args: Any, drop: bool = False) -> Callable[..., Any]:
-        """Return an event's handler that tells what was refused."""
+    def does(self, act: Callable[..., Awaitable[Any]], *args: Any) -> Callable[[], Awaitable[None]]:
+        """Return a handler that does *act* and tells what was refused."""
 
-        async def handler(*event: Any) -> None:
-            client = ui.context.client
-            try:
-                await act(*args, *(() if drop else event))
-            except InputError as error:
-                with client:
-                    tell(error)
+        async def handler() -> None:
+            await self._try(act, *args)
 
         return handler
+
+    def hears(self, act: Callable[..., Awaitable[Any]], *args: Any) -> Callable[[Any], Awaitable[None]]:
+        """Return a handler that does *act* with the event, and tells what was refused."""
+
+        async def handler(event: Any) -> None:
+            await self._try(act, *args, event)
+
+        return handler
+
+    async def _try(self, act: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        client = ui.context.client
+        try:
+            await act(*args)
+        except InputError as error:
+            with client:
+                tell(error)
 
 
 def _tiles(desk: Desk, secret: str, number: int) -> dict[str, Any]:

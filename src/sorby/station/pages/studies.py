@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sorby.station import candidates, rounds, templates
@@ -64,8 +66,9 @@ def _row(study: rounds.StudyFacts) -> list[Cell]:
     to = f"/consensus/{study.id}" if study.kind == "consensus" else f"/studies/{study.id}"
     return [
         lambda: link(study.name, to), _KINDS.get(study.kind, study.kind),
-        lambda: mark(study.state, _TONES.get(study.state, "plain")), study.images, study.raters,
-        f"{study.ratings} of {study.expected}", f"{when(study.created_at)}, {study.created_by}",
+        lambda: mark(study.state, _TONES.get(study.state, "plain")), study.images or "", study.raters,
+        f"{study.ratings} of {study.expected}" if study.expected else study.ratings,
+        f"{when(study.created_at)}, {study.created_by}",
     ]  # fmt: skip
 
 
@@ -246,7 +249,7 @@ def estimate(found: Any, *, share: bool = True) -> str:
     """Write a value with its interval and n."""
     if not isinstance(found, dict) or found.get("value") is None:
         return "\u2013"
-    write = (lambda value: percent(value, 1)) if share else (lambda value: figure(value))
+    write: Callable[[float], str] = partial(percent, digits=1) if share else figure
     ends = found.get("ci95")
     inside = f" ({write(ends[0])} to {write(ends[1])})" if ends and None not in ends else ""
     return f"{write(found['value'])}{inside}, n = {found['n']}"

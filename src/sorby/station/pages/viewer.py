@@ -80,8 +80,8 @@ class Viewer(Element, component="static/viewer.js"):
         self._props["keep"] = {"to": to, "csrf": csrf, "words": words}
         self.update()
 
-    def mark(self, shapes: Sequence[dict[str, Any]], layers: Sequence[dict[str, Any]]) -> None:
-        """Replace shapes and layers."""
+    def lay(self, shapes: Sequence[dict[str, Any]], layers: Sequence[dict[str, Any]] = ()) -> None:
+        """Replace the shapes and layers over the image."""
         self._props.update({"shapes": list(shapes), "layers": list(layers)})
         self.update()
 

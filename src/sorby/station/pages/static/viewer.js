@@ -27,7 +27,7 @@ export default {
         <div class="zoom">
           <button type="button" @click="zoom(1.6)" aria-label="Zoom in">+</button>
           <button type="button" @click="zoom(1 / 1.6)" aria-label="Zoom out">\u2212</button>
-          <button type="button" @click="fit" aria-label="Whole image">\u26F6</button>
+          <button type="button" @click="fit" aria-label="Whole image"><svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true"><path d="M2 6V2h4M12 2h4v4M16 12v4h-4M6 16H2v-4"/></svg></button>
         </div>
       </div>
       <div v-if="!plain && (layers.length || groups.length || tool !== 'look')" class="layers">
