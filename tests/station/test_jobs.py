@@ -270,3 +270,9 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once(desk, tmp_path
         told.wait()
     found = look(desk, job)
     assert (found["state"], found["attempts"]) == ("queued", 0)
+
+
+def test_jobs_of_one_transaction_keep_their_order(desk):
+    with desk.acting(person("operator"), Permission.INSPECT) as act:
+        wanted = [enqueue(act, "count", {}).id for _ in range(20)]
+    assert [claim(desk, f"w{k}").id for k in range(20)] == wanted

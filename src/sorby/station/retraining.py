@@ -236,7 +236,7 @@ def _sentence(found: dict[str, Any]) -> str:
     bounds = gap["ci95"]
     said = f"accuracy {100 * gap['value']:+.1f} points on {found['n']} locked images"
     if bounds is None:
-        said += ", too few for an interval"
+        said += f" (no interval: {gap.get('note') or 'both say the same of all images'})"
     else:
         said += f", 95 % CI {100 * bounds[0]:+.1f} to {100 * bounds[1]:+.1f}"
         if bounds[0] <= 0 <= bounds[1]:

@@ -49,7 +49,7 @@ def enqueue(act: Act, kind: str, request: Mapping[str, Any], *, total: int = 0) 
     """
     job = tables.Job(
         id=new_id(), kind=kind, request=dict(request), state="queued", done=0, total=total, message="", cancel=False,
-        attempts=0, created_by=act.actor.name, created_at=act.at,
+        attempts=0, created_by=act.actor.name, created_at=now(),  # jobs of one transaction keep their order
     )  # fmt: skip
     act.session.add(job)
     act.session.flush()
