@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sqlite3
 from pathlib import Path
 
@@ -99,26 +98,3 @@ def test_a_database_without_the_table_is_told(tmp_path):
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE a (b)")
     with pytest.raises(InputError, match="cannot be read"):
         list(read_record(tmp_path / "other.db"))
-
-
-@pytest.mark.postgres
-def test_postgresql_is_read_in_a_read_only_transaction():
-    url = os.environ.get("SORBY_TEST_POSTGRES")
-    if not url:
-        pytest.skip("no PostgreSQL server: set SORBY_TEST_POSTGRES to the URL of an empty database")
-    from sqlalchemy import create_engine, make_url, text
-
-    engine = create_engine(make_url(url).set(drivername="postgresql+pg8000"))
-    with engine.begin() as connection:
-        connection.execute(text("DROP TABLE IF EXISTS entries"))
-        connection.execute(text(TABLE))
-        for entry in reversed(CHAIN):
-            row = entry.as_row()
-            names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-            connection.execute(text(f"INSERT INTO entries ({names}) VALUES ({marks})"), row)
-    try:
-        assert list(read_record(url)) == CHAIN
-    finally:
-        with engine.begin() as connection:
-            connection.execute(text("DROP TABLE entries"))
-        engine.dispose()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sorby.bundle import canonical
@@ -114,20 +114,24 @@ class Entry:
 
     def content_digest(self) -> str:
         """Return what the digest must be, from the content as it stands."""
-        content = asdict(self)
+        content = self._content()
         del content["digest"], content["signature"]
         return sha256_bytes(_DOMAIN + compact(content))
 
     def encode(self) -> bytes:
         """Return the entry as one line of JSON, newline included."""
-        return compact(asdict(self)) + b"\n"
+        return compact(self._content()) + b"\n"
+
+    def _content(self) -> dict[str, Any]:
+        """Return the fields by name; values are shared, not copied."""
+        return {**vars(self), "evidence": dict(self.evidence)}
 
     def as_row(self) -> dict[str, Any]:
         """Return a row of a table: the structured fields as canonical JSON text, the others as they are.
 
         Databases respell numbers and reorder objects in JSON columns, so these three belong in text columns.
         """
-        row = asdict(self)
+        row = self._content()
         return {**row, **{name: compact(row[name]).decode() for name in _JSON_FIELDS}}
 
     @classmethod
