@@ -65,7 +65,7 @@ def study_page(
         sentences=_sentences(design, results),
         cards=_cards(results),
         figures=_figures(design, results),
-        tables={key: written(table) for key, table in tables.items() if table is not None},
+        tables={key: None if table is None else written(table) for key, table in tables.items()},
         appraisal=_appraisal(results),
         within=_within(results),
         truth=truth_rows(results, thumbnails or {}),
@@ -128,7 +128,8 @@ def _card(title: str, value: str, entry: Mapping[str, Any], words: str) -> dict[
 
 def _figures(design: Design, results: Results) -> dict[str, Any]:
     classes = [str(design.scheme.class_of(code)) for code in results["chosen"]["codes"]]
-    drawn = {"chosen": drawing(bubbles(results["chosen"], classes, [item.difficult for item in design.items]))}
+    drawn: dict[str, Any] = {"agreement": None, "raters": None}
+    drawn["chosen"] = drawing(bubbles(results["chosen"], classes, [item.difficult for item in design.items]))
     rows = [
         (level_title(results, level), {COEFFICIENTS[key]: found[key] for key in _DRAWN if key in found})
         for level, found in results["agreement"].items()
