@@ -232,3 +232,18 @@ def test_a_picture_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(InputError, match=r"broken\.png"):
         write_certificate(replace(CERTIFICATE, images=(image(1, picture=tmp_path / "broken.png"),)), tmp_path / "c.pdf")
     assert not (tmp_path / "c.pdf").exists()
+
+
+def test_images_of_one_name_keep_a_hash_each():
+    text = text_of(replace(CERTIFICATE, images=(image(1, name="a.tif"), image(2, name="a.tif"))))
+    assert sha("1") in text
+    assert sha("2") in text
+
+
+def test_a_long_picture_is_not_distorted():
+    """A stripe of a web is printed as long and thin as it is."""
+    stripe = np.full((64, 4096), 128, np.uint8)
+    page = rendered(replace(CERTIFICATE, images=(image(1, picture=stripe, pixel_size_um=None),)), 3.0)
+    grey = abs(page.astype(int) - 128) <= 1
+    rows, columns = np.flatnonzero(grey.sum(1) > 900), np.flatnonzero(grey.sum(0) > 8)
+    assert columns.size / rows.size == pytest.approx(64, rel=0.15)  # two of its 24 rows lie under the frame

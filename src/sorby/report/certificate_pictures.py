@@ -54,7 +54,7 @@ class Shown:
     @property
     def aspect(self) -> float:
         """Width over height of its place on the page; a longer picture gets white beside it."""
-        return min(max(self.width_px / self.height_px, 0.35), 4.0)
+        return min(max(self.width_px / self.height_px, 0.35), 8.0)
 
 
 def prepare(images: Sequence[CertificateImage]) -> list[Shown]:

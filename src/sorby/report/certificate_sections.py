@@ -282,14 +282,10 @@ class _Writer:
 
     def provenance(self, certificate: Certificate) -> Section:
         """Model, data and record, each with its hash."""
-        named = {
-            **(
-                {f"bundle {certificate.bundle}".strip(): certificate.bundle_sha256} if certificate.bundle_sha256 else {}
-            ),
-            **{f"image {image.name}": image.sha256 for image in certificate.images if image.sha256},
-            **certificate.data,
-        }
-        kept = list(named.items())[: self.level.hashes]
+        model = [(f"bundle {certificate.bundle}".strip(), certificate.bundle_sha256)]
+        pictures = [(f"image {image.name}", image.sha256) for image in certificate.images]
+        named = [pair for pair in (*model, *pictures, *certificate.data.items()) if pair[1]]
+        kept = named[: self.level.hashes]
         rows = [[self.text(name, 6.4, SANS, MUTED), self.whole(digest, 6.0, MONO)] for name, digest in kept]
         if certificate.record:
             head = f"{certificate.record.count}:{certificate.record.head}"
