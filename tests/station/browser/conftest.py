@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from sample_station import PASSWORD
+from station_pages import settle, sign_in
 
 CHROMIUM = Path("/usr/bin/chromium")
 _PATIENCE_S = 240  # a computer that does much else at once
@@ -101,18 +101,3 @@ def enter(site: str, browser: Browser) -> Iterator[Callable[..., Page]]:
 def _note_foreign(url: str, site: str, faults: list[str]) -> None:
     if not url.startswith((site, site.replace("http", "ws"), "data:", "blob:")):
         faults.append(f"a request to {url}")
-
-
-def sign_in(page: Page, site: str, name: str, password: str = PASSWORD) -> None:
-    """Sign in as people do."""
-    page.goto(f"{site}/sign-in")
-    page.fill("#name", name)
-    page.fill("#password", password)
-    page.click("button[type=submit]")
-    page.wait_for_url(f"{site}/")
-
-
-def settle(page: Page) -> None:
-    """Wait until the page is connected to its server and has stopped changing."""
-    page.wait_for_function("window.did_handshake === true")
-    page.wait_for_timeout(150)

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 from sample_station import PASSWORD
-
-from conftest import settle, sign_in
+from station_pages import settle, sign_in
 
 
 def picture(seed: int) -> bytes:
@@ -112,6 +111,7 @@ def test_marks_are_drawn_counted_and_removed(enter):
     expect(row).to_contain_text("scratch")
     page.get_by_label("Tool").select_option("box")
     page.get_by_label("Origin unknown").check()
+    box = page.locator(".viewer canvas").first.bounding_box()
     page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.4 * box["height"], steps=3)
