@@ -126,3 +126,9 @@ def test_a_key_that_others_can_read_seals_nothing(tmp_path):
     with pytest.raises(InputError, match="others") as caught:
         sealing_key(made.private_file)
     assert caught.value.hint.startswith("chmod 600")
+
+
+def test_what_is_too_large_to_read_back_is_not_sealed():
+    with pytest.raises(InputError, match="bytes"):
+        seal(replace(EVENT, new="x" * (4 << 20)), Head(), KEY)
+    assert Entry.decode(seal(replace(EVENT, new="x" * 100_000), Head(), KEY).encode()).new == "x" * 100_000

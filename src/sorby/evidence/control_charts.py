@@ -14,9 +14,8 @@ D. B. Laney, "Improved control charts for attributes", Quality Engineering 14 (2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,107 +24,14 @@ from scipy.stats import binom, norm
 
 from sorby.errors import InputError
 from sorby.evidence._types import BoolArray, FloatArray, IntArray
-from sorby.evidence.control_rules import RULE_MEANINGS, RULES, SIGMAS, WESTERN_ELECTRIC, Rule, beyond
+from sorby.evidence.control_alarms import Alarm, ControlChart, find_alarms, judged
+from sorby.evidence.control_rules import SIGMAS, WESTERN_ELECTRIC, beyond
+
+__all__ = ["Alarm", "ControlChart", "ewma_chart", "individuals_chart", "laney_p_chart", "p_chart", "xbar_chart"]
 
 _D2 = 1.128379167  # mean range of two normal values, in standard deviations: 2 / sqrt(pi)
 _ENOUGH = 20  # baseline periods below which estimated limits raise clearly more false alarms than known ones
 _EXPECTED = 5.0  # cases a period below which normal limits of a share are rough
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A rule that was met, at one point or at several in a row.
-
-    Attributes
-    ----------
-    first, last : int
-        Index of the period at which the rule was met first, and last without a break.
-    rule : str
-        A name of `RULES`, or ``beyond-ewma-limits``.
-    high : bool
-        Whether the last point lies above the centre.
-    value : float
-        What is charted, at *last*.
-    n : int or None
-        Images behind that value; None where nobody said.
-    in_baseline : bool
-        Whether *last* belongs to the baseline: then the baseline itself is doubtful.
-    """
-
-    first: int
-    last: int
-    rule: str
-    high: bool
-    value: float
-    n: int | None
-    in_baseline: bool
-
-    def __str__(self) -> str:
-        """Say it in one line."""
-        place = f"period {self.first}" if self.first == self.last else f"periods {self.first} to {self.last}"
-        count = "" if self.n is None else f", n = {self.n}"
-        return f"{place}: {RULE_MEANINGS[self.rule]} ({'high' if self.high else 'low'}, {self.value:.4g}{count})"
-
-
-@dataclass(frozen=True, eq=False)
-class ControlChart:
-    """A chart: points, centre, limits, and what is unusual.
-
-    Attributes
-    ----------
-    kind : str
-        ``p``, ``laney-p``, ``individuals``, ``x-bar`` or ``ewma``.
-    values : ndarray, shape (T,)
-        What is charted; NaN for a period without images.
-    centre : float
-    errors : ndarray, shape (T,)
-        Standard error of each point in an undisturbed process.
-    lower, upper : ndarray, shape (T,)
-        Limits.
-    sizes : ndarray of int, shape (T,), or None
-        Images a period.
-    baseline : ndarray of bool, shape (T,)
-    alarms : tuple of Alarm
-        In the order of time.
-    dispersion : float
-        Factor by which periods vary more than their images explain; 1 where that was not estimated.
-    warnings : tuple of str
-        What the limits cannot promise.
-    """
-
-    kind: str
-    values: FloatArray
-    centre: float
-    errors: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    sizes: IntArray | None
-    baseline: BoolArray
-    alarms: tuple[Alarm, ...]
-    dispersion: float = 1.0
-    warnings: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return a JSON object; periods without images hold null."""
-
-        def numbers(values: FloatArray) -> list[float | None]:
-            return [float(value) if np.isfinite(value) else None for value in values]
-
-        return {
-            "kind": self.kind,
-            "values": numbers(self.values),
-            "centre": self.centre,
-            "lower": numbers(self.lower),
-            "upper": numbers(self.upper),
-            "sizes": None if self.sizes is None else self.sizes.tolist(),
-            "baseline": self.baseline.tolist(),
-            "dispersion": self.dispersion,
-            "alarms": [{**vars(alarm), "meaning": RULE_MEANINGS[alarm.rule]} for alarm in self.alarms],
-            "warnings": list(self.warnings),
-        }
-
-
-# -- charts -----------------------------------------------------------------------------------------------
 
 
 def p_chart(
@@ -173,7 +79,7 @@ def p_chart(
             f"fewer than {_EXPECTED:.0f} cases a period are expected: normal limits are rough, exact ones better"
         )
     chart = ControlChart("p", values, p, errors, lower, upper, n, base, (), 1.0, tuple(said))
-    return _judged(chart, np.where(n > 0, z, np.nan), rules)
+    return judged(chart, np.where(n > 0, z, np.nan), rules)
 
 
 def laney_p_chart(
@@ -209,7 +115,7 @@ def laney_p_chart(
     errors = errors * dispersion
     lower, upper = np.maximum(0.0, p - SIGMAS * errors), np.minimum(1.0, p + SIGMAS * errors)
     chart = ControlChart("laney-p", values, p, errors, lower, upper, n, base, (), dispersion, tuple(said))
-    return _judged(chart, (values - p) / errors, rules)
+    return judged(chart, (values - p) / errors, rules)
 
 
 def individuals_chart(
@@ -357,7 +263,7 @@ def ewma_chart(
     )  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (average - centre) / deviation
-    return replace(chart, alarms=tuple(_alarms(chart, z, {"beyond-ewma-limits": lambda z: beyond(z, limit)})))
+    return replace(chart, alarms=tuple(find_alarms(chart, z, {"beyond-ewma-limits": lambda z: beyond(z, limit)})))
 
 
 # -- what charts share ------------------------------------------------------------------------------------
@@ -376,45 +282,7 @@ def _means_chart(
     chart = ControlChart(kind, x, centre, errors, lower, upper, sizes, base, (), 1.0, _baseline_warnings(base))
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (x - centre) / errors
-    return _judged(chart, z, rules)
-
-
-def _judged(chart: ControlChart, z: FloatArray, rules: Sequence[str]) -> ControlChart:
-    """Return the chart with its alarms."""
-    unknown = [name for name in rules if name not in RULES]
-    if unknown:
-        raise InputError(f"'{unknown[0]}' is no rule", f"one of {', '.join(RULES)}")
-    alarms = tuple(_alarms(chart, z, {name: RULES[name] for name in rules}))
-    doubtful = sum(alarm.in_baseline for alarm in alarms)
-    said = (f"{doubtful} alarms lie in the baseline: it may not show an undisturbed process",) if doubtful else ()
-    return replace(chart, alarms=alarms, warnings=(*chart.warnings, *said))
-
-
-def _alarms(chart: ControlChart, z: FloatArray, rules: dict[str, Rule]) -> list[Alarm]:
-    """Return the alarms of all rules; periods without images neither make nor break a run."""
-    there = np.flatnonzero(~np.isnan(z))
-    found = []
-    for name, rule in rules.items():
-        met = rule(z[there])
-        # One alarm for a rule met at points in a row on the same side.
-        side = np.where(met, np.where(z[there] < 0, -1, 1), 0)
-        steps = np.flatnonzero(np.diff(side, prepend=0, append=0))
-        for start, end in pairwise(steps):
-            if side[start] == 0:
-                continue
-            last = int(there[end - 1])
-            found.append(
-                Alarm(
-                    int(there[start]),
-                    last,
-                    name,
-                    bool(z[last] > 0),
-                    float(chart.values[last]),
-                    None if chart.sizes is None else int(chart.sizes[last]),
-                    bool(chart.baseline[last]),
-                )
-            )
-    return sorted(found, key=lambda alarm: (alarm.first, alarm.last))
+    return judged(chart, z, rules)
 
 
 def _moving_spread(values: FloatArray) -> float:

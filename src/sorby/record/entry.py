@@ -28,6 +28,9 @@ NOTHING = "0" * 64
 MEANINGS = ("authored", "reviewed", "approved", "rejected")
 """What an electronic signature can mean; an entry that is none has an empty meaning."""
 
+LARGEST = 4 << 20
+"""Bytes that an entry may take up; what is larger belongs into a file, and its hash into the record."""
+
 _DOMAIN = b"sorby record entry 1\x00"
 _SIGNED = b"sorby record signature 1\x00"
 _TEXTS = ("at", "actor", "role", "action", "subject", "reason", "meaning")
@@ -35,7 +38,7 @@ _JSON_FIELDS = ("old", "new", "evidence")
 _HEX64, _HEX128 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{128}")
 _TIME = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(\.\d{1,9})?Z")
 _LONE = re.compile(r"[\ud800-\udfff]")  # half a surrogate pair, which no UTF-8 holds
-_LARGEST = 2**63 - 1  # of a database's integers
+_LAST = 2**63 - 1  # of a database's integers
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,7 @@ def _checked(values: dict[str, Any]) -> Entry:
         A field is not what it can be.
     """
     sequence = values["sequence"]
-    if type(sequence) is not int or not 1 <= sequence <= _LARGEST:
+    if type(sequence) is not int or not 1 <= sequence <= _LAST:
         raise InputError("sequence is no number from 1 on")
     for name in _TEXTS:
         if not isinstance(values[name], str) or _LONE.search(values[name]):

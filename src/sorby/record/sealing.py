@@ -15,7 +15,7 @@ from sorby.bundle import SigningKey, load_private_key
 from sorby.bundle.canonical import MAX_DEPTH
 from sorby.bundle.keys import fingerprint
 from sorby.errors import InputError
-from sorby.record.entry import MEANINGS, Entry, Event, Head, is_digest, is_time, signed_message
+from sorby.record.entry import LARGEST, MEANINGS, Entry, Event, Head, is_digest, is_time, signed_message
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _REQUIRED = ("actor", "role", "action", "subject")
@@ -48,8 +48,8 @@ def seal(event: Event, head: Head, key: SigningKey, *, at: str | None = None) ->
     Raises
     ------
     InputError
-        The event has no actor, role, action or subject, a meaning that is none, evidence that is no SHA-256, or values
-        that JSON cannot hold.
+        The event has no actor, role, action or subject, a meaning that is none, evidence that is no SHA-256, values
+        that JSON cannot hold, or more than `LARGEST` bytes.
     """
     at = utc_now() if at is None else at
     _refuse_unfit(event, at)
@@ -65,8 +65,13 @@ def seal(event: Event, head: Head, key: SigningKey, *, at: str | None = None) ->
         digest = Entry(**unsigned, digest="", signature="").content_digest()
         entry = Entry(**unsigned, digest=digest, signature=key.private.sign(signed_message(digest)).hex())
         # What is sealed must read back as it was: JSON turns tuples into lists and numbered keys into texts.
-        if Entry.decode(entry.encode()) != entry:
+        line = entry.encode()
+        if Entry.decode(line) != entry:
             raise InputError(f"{event.action}: old and new must be plain JSON values")
+        if len(line) > LARGEST:
+            raise InputError(
+                f"{event.action}: an entry of {len(line)} bytes", "keep it in a file, and record its SHA-256"
+            )
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{event.action}: cannot be recorded ({error})", "record plain JSON values") from error
     return entry

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sorby.errors import InputError, MissingPartError
-from sorby.record.entry import Entry, Head
+from sorby.record.entry import LARGEST, Entry, Head
 from sorby.record.verification import Damaged
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_LONGEST_LINE = 16 << 20
 _AT_ONCE = 1000
 _SQLITE = b"SQLite format 3\x00"
 _COLUMNS = tuple(Entry.__dataclass_fields__)
@@ -62,7 +61,7 @@ def read_lines(path: Path | str) -> Iterator[Entry | Damaged]:
     try:
         with open(path, "rb") as file:
             number = 0
-            while line := file.readline(_LONGEST_LINE):
+            while line := file.readline(LARGEST):
                 number += 1
                 yield _decoded(line, number)
     except OSError as error:
@@ -116,9 +115,7 @@ def _read_database(url: str) -> Iterator[Entry | Damaged]:
     from sqlalchemy.exc import SQLAlchemyError
 
     shown = engine.url.render_as_string(hide_password=True)
-    query: Any = (
-        select(*(column(name) for name in _COLUMNS)).select_from(table("entries")).order_by(column("sequence"))
-    )
+    query: Any = select(*(column(name) for name in _COLUMNS)).select_from(table("entries")).order_by(column("sequence"))
     try:
         with engine.connect() as connection:
             options: dict[str, Any] = {"yield_per": _AT_ONCE}

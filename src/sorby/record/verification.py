@@ -317,7 +317,7 @@ class _Inspector:
         ]
 
     def warnings(self) -> list[str]:
-        said = []
+        said = [] if self.seen else ["the record holds no entries"]
         if self.checked == 0:
             said.append("no outside anchor was given: an end cut off, or a record written anew, would not be seen")
         if self.backwards[0]:
