@@ -46,7 +46,7 @@ class Station:
 
 def open_station(home: Path, url: str | None = None) -> Station:
     prepare(home)
-    station = Station(open_desk(Settings(home, ORIGIN), url, migrating=True))
+    station = Station(open_desk(Settings(home, ORIGIN, requests_per_s=1e6), url, migrating=True))
     for role in Role:
         made = create_account(station.desk, STATION, role.value, role.value.title(), role, PASSWORD + " first")
         must = Actor(made.account.id, role.value, role.value, frozenset())

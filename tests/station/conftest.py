@@ -39,7 +39,7 @@ def _pattern(tmp_path_factory: pytest.TempPathFactory, _cheap_argon2: None) -> S
 def station(tmp_path: Path, _pattern: Station) -> Iterator[Station]:
     home = tmp_path / "home"
     shutil.copytree(_pattern.desk.settings.home, home)
-    opened = Station(open_desk(Settings(home, ORIGIN)), dict(_pattern.actors))
+    opened = Station(open_desk(Settings(home, ORIGIN, requests_per_s=1e6)), dict(_pattern.actors))
     yield opened
     opened.desk.database.close()
 

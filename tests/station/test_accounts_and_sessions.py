@@ -12,6 +12,7 @@ from sorby.station.database import tables
 from sorby.station.desk import Conflict, Refused, SignedOut, TooOften
 from sorby.station.permissions import GRANTED, Permission, Role
 from sorby.station.records import list_entries, verify_record
+from sorby.station.rest.guards import Allowance
 from sorby.station.sessions import COOKIE, sign_in, visit_of
 from station_household import ORIGIN, PASSWORD
 
@@ -329,6 +330,14 @@ def test_answers_tell_browsers_to_be_careful(station) -> None:
     assert answer.headers["cache-control"] == "no-store"
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_flood_from_one_address_waits_and_others_do_not() -> None:
+    allowance = Allowance(5.0)  # fifty at once, then five a second
+    waits = [allowance.take("203.0.113.5", 100.0) for _ in range(51)]
+    assert waits == [0.0] * 50 + [pytest.approx(0.2)]
+    assert allowance.take("198.51.100.7", 100.0) == 0.0
+    assert [allowance.take("203.0.113.5", 101.0) == 0.0 for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_large_bodies_are_refused_with_and_without_their_length(station) -> None:

@@ -25,6 +25,9 @@ class Settings:
         How often the head is anchored where the record has grown.
     body_bytes : int
         Largest body of a request that is no upload.
+    requests_per_s : float
+        Of one address, over a longer time; ten seconds' worth may come at once. A page with an image asks for dozens
+        of tiles, and a laboratory may share one address.
     upload_bytes, upload_pixels : int
         Largest image file, and the largest image in it.
     """
@@ -36,6 +39,7 @@ class Settings:
     session_s: float = 12 * 3600.0
     anchor_s: float = 60.0
     body_bytes: int = 4 << 20
+    requests_per_s: float = 200.0
     upload_bytes: int = 1 << 30
     upload_pixels: int = 400_000_000
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import time
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sorby.station.brakes import network
 from sorby.station.rest.frame import SAFE
 from sorby.station.rest.problems import problem
 from sorby.station.settings import Settings
 
 API = "/api/v1"
 _UPLOADS = (f"{API}/images", f"{API}/bundles")
+_SAVED_S, _ADDRESSES = 10.0, 10_000
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -31,8 +35,31 @@ _PAGE_POLICY = (
 )
 
 
+class Allowance:
+    """How many requests each address has left: a bucket that fills steadily and holds ten seconds' worth.
+
+    Parameters
+    ----------
+    per_s : float
+    """
+
+    def __init__(self, per_s: float) -> None:
+        self.per_s, self.most = per_s, per_s * _SAVED_S
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, address: str, at: float) -> float:
+        """Take one request at a time in seconds; return 0, or the seconds until there is one."""
+        if len(self._left) > _ADDRESSES:  # who was not seen for so long has everything again
+            self._left = {one: known for one, known in self._left.items() if at - known[1] < _SAVED_S}
+        left, before = self._left.get(address, (self.most, at))
+        left = min(self.most, left + (at - before) * self.per_s)
+        enough = left >= 1
+        self._left[address] = (left - 1 if enough else left, at)
+        return 0.0 if enough else (1 - left) / self.per_s
+
+
 class Guards:
-    """ASGI middleware: refuses large bodies and foreign origins, sets security headers.
+    """ASGI middleware: refuses large bodies, foreign origins and floods, sets security headers.
 
     Parameters
     ----------
@@ -43,6 +70,7 @@ class Guards:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
+        self.allowance = Allowance(settings.requests_per_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it here."""
@@ -50,18 +78,23 @@ class Guards:
             await self.app(scope, receive, send)
             return
         headers, path = Headers(scope=scope), scope["path"]
+        wait = self.allowance.take(network((scope.get("client") or ("",))[0]), time.monotonic())
+        if wait and scope["type"] == "http":
+            late = {"Retry-After": str(math.ceil(wait))}
+            answer = problem(429, "too many requests", f"try again in {math.ceil(wait)} s", late)
+            await answer(scope, receive, self._with_headers(send, path))
+            return
         if self._is_foreign(scope, headers):
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
                 return
-            await problem(403, "the request came from another site", "use the station's own pages")(
-                scope, receive, _with_headers(send, path)
-            )
+            answer = problem(403, "the request came from another site", "use the station's own pages")
+            await answer(scope, receive, self._with_headers(send, path))
             return
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
-        guarded = _with_headers(send, path)
+        guarded = self._with_headers(send, path)
         limit = self.settings.upload_bytes + (1 << 20) if path.startswith(_UPLOADS) else self.settings.body_bytes
         try:
             declared = int(headers.get("content-length", "0"))
@@ -82,6 +115,23 @@ class Guards:
         ours = {headers.get("host", ""), urlsplit(self.settings.public_url).netloc}
         return urlsplit(origin).netloc not in ours
 
+    def _with_headers(self, send: Send, path: str) -> Send:
+        of_api = path.startswith("/api/")
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Content-Security-Policy", _API_POLICY if of_api else _PAGE_POLICY)
+                if of_api:
+                    headers.setdefault("Cache-Control", "no-store")
+                if self.settings.secure:
+                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+            await send(message)
+
+        return add
+
 
 def _bounded(receive: Receive, limit: int) -> Receive:
     """Count a body that came without its length."""
@@ -97,19 +147,3 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         return message
 
     return count
-
-
-def _with_headers(send: Send, path: str) -> Send:
-    of_api = path.startswith("/api/")
-
-    async def add(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
-            headers.setdefault("Content-Security-Policy", _API_POLICY if of_api else _PAGE_POLICY)
-            if of_api:
-                headers.setdefault("Cache-Control", "no-store")
-        await send(message)
-
-    return add

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from sorby.errors import InputError, SorbyError
@@ -78,6 +79,11 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def _refused(_request: Request, error: HTTPException) -> JSONResponse:
         return problem(error.status_code, str(error.detail), "", dict(error.headers or {}))
+
+    @app.exception_handler(DBAPIError)
+    def _away(_request: Request, error: DBAPIError) -> JSONResponse:
+        log.error("the database: %s", str(error).splitlines()[0])
+        return problem(503, "the database does not answer", "try again in a moment", {"Retry-After": "5"})
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> JSONResponse:
