@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from sorby.bundle import open_bundle
 from sorby.classify import Classifier, Verdict
+from sorby.errors import InputError
 from sorby.station import bundles, datasets, images, inspections, jobs, retraining, reviews
 from sorby.station.database import tables
 from sorby.station.desk import Conflict, NotFound
@@ -242,3 +243,26 @@ def test_an_anomaly_bundle_finds_regions(desk, tmp_path):
     assert strongest["x"] < 40
     assert strongest["x"] + strongest["w"] > 20
     assert strongest["area_um2"] == pytest.approx(4 * strongest["area_px"])
+
+
+def test_a_measurement_stands_beside_the_verdict(desk, bundle):
+    from sorby.phantom.grains import render_grains
+
+    grains = render_grains(8.0, 3)
+    scaled = images.receive(desk, STATION, encoded(grains.pixels), "grains.png", pixel_size_um=grains.pixel_size_um)
+    unscaled = images.receive(desk, STATION, encoded(grains.pixels[:300]), "no-scale.png")
+    inspections.request(
+        desk, person("operator"), [scaled["sha256"], unscaled["sha256"]], explain=False, measure="grains"
+    )
+    work_off(desk)
+    rows = {row["image"]: inspections.get(desk, person("auditor"), row["id"]) for row in all_of(desk)}
+    found = rows[scaled["sha256"]]["verdict"]["measurement"]
+    planimetric = next(each for each in found["figures"] if each["name"] == "G (planimetric)")
+    # A field of some 150 grains: the tracer is within half a number of this phantom's own truth.
+    assert planimetric["value"] == pytest.approx(grains.grain_size_g, abs=0.5)
+    assert found["standard"].startswith("ASTM E112")
+    assert images.picture(desk, person("auditor"), rows[scaled["sha256"]]["overlays"]["measurement"]).is_file()
+    without = rows[unscaled["sha256"]]["verdict"]["measurement"]
+    assert (without["figures"], without["warnings"]) == ([], ["no pixel size is known"])
+    with pytest.raises(InputError):
+        inspections.request(desk, person("operator"), [scaled["sha256"]], measure="temperature")

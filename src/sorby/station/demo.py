@@ -59,7 +59,7 @@ def start(desk: Desk, actor: Actor) -> dict[str, Any]:
 
 def run(work: Work) -> None:
     """Render, teach, upload, and ask for inspections; the studies follow as a job of their own."""
-    from sorby.classify import Recipe
+    from sorby.classify.recipe import load
     from sorby.workflow.phantoms import write_steel_corpus
     from sorby.workflow.training import train
 
@@ -70,7 +70,9 @@ def run(work: Work) -> None:
         write_steel_corpus(folder / "taught", _TAUGHT, seed=seed, size_px=_SIZE_PX, label="subtype")
         work.alive(1, 6, "teaching a small classifier")
         taught = folder / "taught" / "corpus.parquet"
-        trained = train(taught, folder / "run", Recipe(name="demo", seed=seed), report=False)
+        # So few images cannot tell one strange image in a hundred.
+        recipe = load(None, {"name": "demo", "seed": seed, "verdict.novelty_rate": 0.05})
+        trained = train(taught, folder / "run", recipe, report=False)
         work.alive(2, 6, f"rendering {_LOCKED} phantoms to compare bundles on")
         write_steel_corpus(folder / "locked", _LOCKED, seed=seed + 1, size_px=_SIZE_PX, label="subtype")
         work.alive(3, 6, f"rendering {_NEW} new phantoms and {_NOVEL} of what was never taught")

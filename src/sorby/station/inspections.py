@@ -15,6 +15,9 @@ from sorby.station.desk import Act, Conflict, Desk, NotFound
 from sorby.station.permissions import Actor, Permission
 
 MOST_IMAGES = 5000
+MEASURED = ("needles", "grains")
+"""What can be measured beside a verdict."""
+
 _PAGE = 200
 
 #: How grave each reason of a referral is, 0 to 1; see `risk`.
@@ -79,6 +82,7 @@ def request(
     *,
     using: Sequence[str] = (),
     explain: bool = True,
+    measure: str = "",
     source: str = "",
 ) -> dict[str, Any]:
     """Ask for verdicts on images.
@@ -93,6 +97,8 @@ def request(
         Bundles, by SHA-256; several are compared with each other. The one current bundle where none is named.
     explain : bool
         Also draw where a classifier looked.
+    measure : {"", "needles", "grains"}
+        Also measure these, in images whose pixel size is known.
     source : str
         Where the images came from, such as a watched folder.
 
@@ -110,20 +116,29 @@ def request(
         No images, or too many.
     """
     with desk.acting(actor, Permission.INSPECT) as act:
-        return jobs.as_dict(ask(act, sha256s, using=using, explain=explain, source=source))
+        return jobs.as_dict(ask(act, sha256s, using=using, explain=explain, measure=measure, source=source))
 
 
 def ask(
-    act: Act, sha256s: Sequence[str], *, using: Sequence[str] = (), explain: bool = True, source: str = ""
+    act: Act,
+    sha256s: Sequence[str],
+    *,
+    using: Sequence[str] = (),
+    explain: bool = True,
+    measure: str = "",
+    source: str = "",
 ) -> tables.Job:
     """Put an inspection into the queue within a transaction, see `request`."""
     wanted = list(dict.fromkeys(sha256s))
     if not 0 < len(wanted) <= MOST_IMAGES:
         raise InputError(f"{len(wanted)} images", f"1 to {MOST_IMAGES:,} at a time")
+    if measure not in ("", *MEASURED):
+        raise InputError(f"{measure!r} is not measured here", ", ".join(MEASURED))
     for sha in wanted:
         images.find(act.session, sha)
     chosen = _chosen(act.session, using)
-    asked = {"images": wanted, "bundles": [each.sha256 for each in chosen], "explain": bool(explain)}
+    asked = {"images": wanted, "bundles": [each.sha256 for each in chosen], "explain": bool(explain),
+             "measure": measure}  # fmt: skip
     job = jobs.enqueue(act, "inspect", asked, total=len(wanted) * len(chosen))
     act.record(
         "inspection.request", f"job/{job.id}",

@@ -105,6 +105,25 @@ def boxes(found: Sequence[tuple[Box, int, str]], size: Size) -> bytes:
     return _png(picture)
 
 
+def lines(ends: npt.NDArray[np.float64], kinds: npt.NDArray[np.int64], size: Size) -> bytes:
+    """Draw lines, one colour for each kind.
+
+    Parameters
+    ----------
+    ends : ndarray, (n, 4)
+        x and y of both ends, in pixels of the image.
+    kinds : ndarray of int, (n,)
+    size : (int, int)
+        Height and width of the image.
+    """
+    shown = shown_size(*size)
+    picture = Image.new("RGBA", (shown[1], shown[0]), (0, 0, 0, 0))
+    pen, width = ImageDraw.Draw(picture), max(1, round(max(shown) / 700))
+    for line, kind in zip((ends * (shown[1] / size[1])).tolist(), kinds.tolist(), strict=True):
+        pen.line(line, fill=COLOURS[kind % len(COLOURS)], width=width)
+    return _png(picture)
+
+
 def _write(
     pen: ImageDraw.ImageDraw,
     words: str,

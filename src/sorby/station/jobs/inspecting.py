@@ -46,7 +46,7 @@ def run(work: Work) -> None:
             look = open_inspector(desk.store.path(file), explain=bool(request.get("explain", True)))
             for some in _batches(left, {sha: each[1] for sha, each in rows.items()}):
                 said = list(look(some))
-                good = [each for each in said if isinstance(each, Said)]
+                good = [_measured(work, rows, each) for each in said if isinstance(each, Said)]
                 quarantined |= dict(each for each in said if not isinstance(each, Said))
                 _commit(work, bundle, good)
                 work.alive(min(total, _done(work) + len(quarantined)), total, f"inspected with {__version__}")
@@ -97,6 +97,16 @@ def _read_bars(work: Work, rows: dict[str, tuple[Wanted, int]]) -> None:
             images.scaled_by_bar(act, sha, size, entry["magnification"])
         wanted, pixels = rows[sha]
         rows[sha] = (Wanted(sha, wanted.path, size, wanted.magnification or entry["magnification"]), pixels)
+
+
+def _measured(work: Work, rows: dict[str, tuple[Wanted, int]], said: Said) -> Said:
+    kind = str(work.request.get("measure", ""))
+    if not kind:
+        return said
+    from sorby.station.jobs.measuring import measured  # tracing is slow to load
+
+    work.alive(message=f"measuring {kind}")
+    return measured(rows[said.sha256][0], said, kind)
 
 
 def _left(work: Work, rows: dict[str, tuple[Wanted, int]], bundle: str) -> list[Wanted]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,9 @@ Inspector = Callable[[Sequence[Wanted]], Iterator["Said | tuple[str, str]"]]
 """Looks at some images; yields what it says, or an image's SHA-256 and why it could not look."""
 
 
+@lru_cache(maxsize=2)
 def open_inspector(file: Path, *, explain: bool) -> Inspector:
-    """Return what looks at images with a bundle.
+    """Return what looks at images with a bundle; the last two stay open, for compiling a network takes seconds.
 
     Raises
     ------

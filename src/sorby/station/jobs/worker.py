@@ -23,11 +23,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sorby.errors import SorbyError
 from sorby.station.desk import Desk
-from sorby.station.home import open_desk
+from sorby.station.home import load_settings, open_desk
 from sorby.station.jobs.handlers import HANDLERS, Handler
 from sorby.station.jobs.pool import DATABASE_VARIABLE
 from sorby.station.jobs.queue import LEASE_S, Cancelled, Lost, Work, claim
-from sorby.station.settings import Settings
 
 #: How long a job that does not look up may go on after it was cancelled, before its process ends itself.
 _GRACE_S = 15.0
@@ -150,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lease-s", type=float, default=LEASE_S)
     asked = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(process)d: %(message)s")
-    worker = Worker(open_desk(Settings(asked.home), os.environ.get(DATABASE_VARIABLE)), asked.lease_s)
+    worker = Worker(open_desk(load_settings(asked.home), os.environ.get(DATABASE_VARIABLE)), asked.lease_s)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         worker.stopping.set()

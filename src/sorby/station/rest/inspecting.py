@@ -28,12 +28,15 @@ class InspectionRequest(BaseModel):
     images: Shas
     bundles: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=4)] = []
     explain: bool = True
+    measure: Literal["", "needles", "grains"] = ""
 
 
 @router.post("/inspections", status_code=202)
 def request_inspection(desk: TheDesk, actor: Inspects, asked: InspectionRequest) -> dict[str, Any]:
     """Ask for verdicts; the answer is the job."""
-    return inspections.request(desk, actor, asked.images, using=asked.bundles, explain=asked.explain)
+    return inspections.request(
+        desk, actor, asked.images, using=asked.bundles, explain=asked.explain, measure=asked.measure
+    )
 
 
 @router.get("/inspections")
