@@ -83,6 +83,18 @@ STEPS: dict[str, list[str]] = {
     "trust": ['sorby key trust jane.pem.pub --as "Jane Doe"', "sorby bundle verify signed.sorby --require-signed"],
     "signed-inspect": ["sorby inspect signed.sorby other/novel/images --out signed-verdicts --require-signed"],
     "tampered": ["sorby bundle verify tampered.sorby"],
+    "study-agreement": [
+        "python ratings.py",
+        "sorby study agreement ratings.csv --order 5,6,7,8,9,10",
+    ],
+    "study-new": [
+        "sorby study new demo/codes/corpus.parquet --bundle demo/codes/bundle.sorby --quota G=11,B=5,M=4"
+        " --out round-robin",
+        "head -n 3 round-robin/hand-out/forms/R01.csv",
+    ],
+    "study-simulate": ["sorby study simulate round-robin demo/codes/corpus.parquet"],
+    "study-report": ["sorby study report round-robin --out round-robin-results"],
+    "consensus": ["python consensus.py"],
     "record-made": ['sorby key new --name "Station of the laboratory" --out station.pem', "python record.py"],
     "record-verify": ["sorby record verify record.jsonl --anchors anchors.jsonl --key station.pem.pub"],
     "record-show": ["sorby record show record.jsonl --actor revi"],
