@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from sorby.errors import InputError, MissingPartError
@@ -38,6 +39,7 @@ class Database:
         self.url = _checked(url)
         self.engine = _engine(self.url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._turn = threading.Lock()
 
     @property
     def on_sqlite(self) -> bool:
@@ -61,12 +63,23 @@ class Database:
         Everything in it is kept together when the block ends, or nothing where it raises. When the block has ended
         without an error the change is on disk.
         """
-        with self._sessions() as session, session.begin():
+        # Threads wait in line here, without a connection and without SQLite's polling; the database's own lock is for
+        # other processes.
+        with self._in_line(), self._sessions() as session, session.begin():
             if self.on_sqlite:
                 session.connection(execution_options={"sorby_write": True})
             else:
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             yield session
+
+    @contextmanager
+    def _in_line(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=_PATIENCE_S):
+            raise TimeoutError("another writer of this process takes too long")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -91,7 +104,9 @@ def _checked(url: str) -> URL:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": _PATIENCE_S, "check_same_thread": False})
+        engine = create_engine(
+            url, connect_args={"timeout": _PATIENCE_S, "check_same_thread": False}, pool_size=10, max_overflow=40
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
 from starlette.exceptions import HTTPException
 
 from sorby.errors import InputError, SorbyError
@@ -81,7 +81,8 @@ def answer_problems(app: FastAPI) -> None:
         return problem(error.status_code, str(error.detail), "", dict(error.headers or {}))
 
     @app.exception_handler(DBAPIError)
-    def _away(_request: Request, error: DBAPIError) -> JSONResponse:
+    @app.exception_handler(TimeoutError)
+    def _away(_request: Request, error: SQLAlchemyError) -> JSONResponse:
         log.error("the database: %s", str(error).splitlines()[0])
         return problem(503, "the database does not answer", "try again in a moment", {"Retry-After": "5"})
 
