@@ -16,10 +16,12 @@ from sqlalchemy import select
 from sorby.errors import InputError
 from sorby.station.database import tables
 from sorby.station.desk import Conflict, NotFound, Refused
+from sorby.station.home import open_desk, prepare
 from sorby.station.jobs import Cancelled, Lost, cancel, claim, enqueue, get, listed, retry
 from sorby.station.jobs.queue import MOST_ATTEMPTS
 from sorby.station.jobs.worker import Worker
 from sorby.station.permissions import Permission
+from sorby.station.settings import Settings
 from stations import new_desk, person
 
 
@@ -276,3 +278,13 @@ def test_jobs_of_one_transaction_keep_their_order(desk):
     with desk.acting(person("operator"), Permission.INSPECT) as act:
         wanted = [enqueue(act, "count", {}).id for _ in range(20)]
     assert [claim(desk, f"w{k}").id for k in range(20)] == wanted
+
+
+@pytest.mark.postgres
+def test_on_postgresql_as_on_sqlite(tmp_path, postgres_url):
+    home = tmp_path / "home"
+    prepare(home)
+    desk = open_desk(Settings(home), postgres_url, migrating=True)
+    test_many_workers_never_take_one_job_twice(desk)
+    test_a_lease_that_ran_out_passes_the_job_on_and_the_first_worker_can_write_nothing(desk)
+    desk.database.close()
