@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from sorby.errors import InputError
 from sorby.files import sha256_file
-from sorby.micrograph import Header, Micrograph, read, to_uint8
+from sorby.micrograph import Header, Micrograph, identify, read, to_uint8
 from sorby.station.database import tables
 from sorby.station.desk import Act, Desk, NotFound, TooLarge, allow
 from sorby.station.permissions import Actor, Permission
@@ -28,7 +28,7 @@ _PAGE = 200
 
 # A decoded image of the largest size takes a gigabyte: such ones wait for each other, small ones do not.
 _one_large = threading.BoundedSemaphore(1)
-_cutting = threading.Lock()
+_cutting = [threading.Lock() for _ in range(64)]  # of many requests for one image the first cuts it
 
 
 def receive(
@@ -125,6 +125,15 @@ def _taken(desk: Desk, path: Path, sha: str, header: Header, pixel_size_um: floa
             _one_large.release()
 
 
+def _cut(path: Path, target: Path) -> None:
+    header = identify(path)
+    if header.width * header.height <= _LARGE_PX:
+        pyramid.build(path, target)
+        return
+    with _one_large:
+        pyramid.build(path, target)
+
+
 def _known(desk: Desk, sha: str) -> dict[str, Any] | None:
     with desk.database.read() as session:
         there = session.get(tables.Image, sha)
@@ -138,9 +147,9 @@ def tiles(desk: Desk, sha256: str) -> pyramid.Pyramid:
     """
     target = desk.store.derived(sha256, "tiles")
     if not target.is_file():
-        with _cutting:  # of many requests for one image the first cuts it
+        with _cutting[int(sha256[:2], 16) % len(_cutting)]:
             if not target.is_file():
-                pyramid.build(desk.store.path(sha256), target)
+                _cut(desk.store.path(sha256), target)
     return pyramid.load(target)
 
 

@@ -24,7 +24,6 @@ def _later(place: str) -> Handler:
 HANDLERS: dict[str, Handler] = {
     "inspect": _later("sorby.station.jobs.inspecting:run"),
     "retrain": _later("sorby.station.retraining:run"),
-    "pyramid": _later("sorby.station.jobs.cutting:run"),
     "demo": _later("sorby.station.demo:run"),
     "demo-studies": _later("sorby.station.demo:run_studies"),
 }

@@ -24,6 +24,7 @@ MOST_ATTEMPTS = 5
 
 _OPEN = ("queued", "running")
 _PAGE = 200
+_LISTED = 8  # things of a request that a list of jobs still names
 
 
 class Cancelled(SorbyError):
@@ -229,12 +230,12 @@ def _in(seconds: float) -> str:
 # -- people look and cancel -------------------------------------------------------------------------------
 
 
-def as_dict(job: tables.Job) -> dict[str, Any]:
-    """Return a job's row as JSON."""
+def as_dict(job: tables.Job, *, whole: bool = True) -> dict[str, Any]:
+    """Return a job's row as JSON; where not *whole*, only how many things long lists of the request hold."""
     return {
         "id": job.id,
         "kind": job.kind,
-        "request": job.request,
+        "request": job.request if whole else {key: _brief(value) for key, value in job.request.items()},
         "state": job.state,
         "done": job.done,
         "total": job.total,
@@ -246,6 +247,10 @@ def as_dict(job: tables.Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "finished_at": job.finished_at,
     }
+
+
+def _brief(value: Any) -> Any:
+    return len(value) if isinstance(value, list) and len(value) > _LISTED else value
 
 
 def get(desk: Desk, actor: Actor, job_id: str) -> dict[str, Any]:
@@ -262,7 +267,7 @@ def get(desk: Desk, actor: Actor, job_id: str) -> dict[str, Any]:
 def listed(
     desk: Desk, actor: Actor, *, state: str | None = None, kind: str | None = None, offset: int = 0, limit: int = 50
 ) -> list[dict[str, Any]]:
-    """Return jobs, the newest first; *state* may be ``open`` for those that wait or run."""
+    """Return jobs in brief, the newest first; *state* may be ``open`` for those that wait or run."""
     with desk.looking(actor, Permission.LOOK) as session:
         query = select(tables.Job)
         if state is not None:
@@ -271,7 +276,7 @@ def listed(
             query = query.where(tables.Job.kind == kind)
         ordered = query.order_by(tables.Job.created_at.desc(), tables.Job.id)
         page = session.execute(ordered.offset(max(0, offset)).limit(max(1, min(limit, _PAGE)))).scalars()
-        return [as_dict(each) for each in page]
+        return [as_dict(each, whole=False) for each in page]
 
 
 def cancel(desk: Desk, actor: Actor, job_id: str) -> dict[str, Any]:
