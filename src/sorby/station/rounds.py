@@ -27,6 +27,7 @@ from sorby.study import (
     PROFILE_COLUMNS,
     Design,
     Item,
+    ModelRatings,
     Ratings,
     draw_sample,
     plan,
@@ -362,8 +363,15 @@ def round_results(desk: Desk, actor: Actor, study_id: str) -> dict[str, Any]:
     with desk.looking(actor, _seeing(actor)) as session:
         study = find_study(session, study_id)
         design = design_of(desk, study)
-        found: dict[str, Any] = plain(results(design, study_ratings(session, study, design)))
+        found: dict[str, Any] = plain(results(design, study_ratings(session, study, design), _model(design)))
         return found
+
+
+def _model(design: Design) -> ModelRatings | None:
+    """Return what a model had said of the images when the study was designed, as one more appraiser."""
+    verdicts = {item.name: item.predicted for item in design.items if item.predicted}
+    chose = design.facts.get("difficult") is not None
+    return ModelRatings("the model", verdicts, chose_the_images=chose) if verdicts else None
 
 
 def find_study(session: Session, study_id: str, kind: str | None = KIND) -> tables.Study:

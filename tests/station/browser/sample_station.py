@@ -1,14 +1,17 @@
 """A station with something of everything, made in seconds and without teaching a model, and its server.
 
-    python tests/station/browser/sample_station.py HOME PORT
+    python tests/station/browser/sample_station.py HOME PORT [calm]
 
 Images are steel phantoms. What the bundle "said" of them is written here: it is a sample of pages, not of a model.
+Unless *calm*, people typed what a browser must not run.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import sys
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from sorby.station.home import open_desk, prepare
 from sorby.station.inspections import risk, trace
 from sorby.station.permissions import GRANTED, STATION, Actor, Role
 from sorby.station.settings import Settings
+from sorby.study import Design, read_scheme
 
 PASSWORD = "grain boundary tea 42"
 PEOPLE = {
@@ -35,7 +39,20 @@ PEOPLE = {
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 CODES = ("G6", "G8", "B7", "B8", "M6", "M8", "G7", "M7")
 CLASSES = ("G", "B", "M")
-RATERS = ("Ada", "Ben", "Chloe", HOSTILE[:28])
+
+
+@dataclass(frozen=True)
+class Words:
+    """What people typed here and there."""
+
+    file: str = "<img src=x onerror=alert(3)>.png"
+    specimen: str = HOSTILE
+    rater: str = HOSTILE[:28]
+    label: str = HOSTILE
+    comment: str = HOSTILE
+
+
+CALM = Words("section-4.png", "S-18", "Dinah", "coarse needles", "mixed structure")
 
 
 def actor(name: str) -> Actor:
@@ -43,14 +60,14 @@ def actor(name: str) -> Actor:
     return Actor(f"id-{name}", name, PEOPLE[name].value, GRANTED[PEOPLE[name]])
 
 
-def make(home: Path, url: str) -> Desk:
+def make(home: Path, url: str, words: Words) -> Desk:
     """Return the desk of a sample station."""
     prepare(home)
     desk = open_desk(Settings(home, url), migrating=True)
     for name, role in PEOPLE.items():
         made = create_account(desk, STATION, name, name.title(), role, PASSWORD + " first")
         change_own_password(desk, Actor(made.account.id, name, role.value, frozenset()), PASSWORD + " first", PASSWORD)
-    shown = [_image(desk, k, code) for k, code in enumerate(CODES)]
+    shown = [_image(desk, k, code, words) for k, code in enumerate(CODES)]
     with desk.acting(STATION) as act:
         current, candidate = (_bundle(act, k) for k in range(2))
         job = jobs.enqueue(act, "inspect", {"images": [each["sha256"] for each in shown],
@@ -62,21 +79,21 @@ def make(home: Path, url: str) -> Desk:
         _history(act, current, shown)
         jobs.enqueue(act, "retrain", {"bundle": current}, total=40)
     _review(desk)
-    _annotate(desk, shown)
-    _round(desk, shown)
-    _consensus(desk)
+    _annotate(desk, shown, words)
+    _round(desk, words)
+    _consensus(desk, words)
     return desk
 
 
-def _image(desk: Desk, k: int, code: str) -> dict[str, Any]:
+def _image(desk: Desk, k: int, code: str, words: Words) -> dict[str, Any]:
     specimen = draw_specimen(code, seed=k // 2, images=1, size_px=(420, 560), micron_bar=False, resin_share=0.0)
     pixels = render_steel(specimen.specs[0], seed=k).pixels
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     buffer.seek(0)
-    name = "<img src=x onerror=alert(3)>.png" if k == 3 else f"section-{k + 1}.png"
+    name = words.file if k == 3 else f"section-{k + 1}.png"
     return images.receive(
-        desk, actor("operator"), buffer, name, specimen=HOSTILE if k == 3 else f"S-{17 + k // 2}",
+        desk, actor("operator"), buffer, name, specimen=words.specimen if k == 3 else f"S-{17 + k // 2}",
         instrument="Axio Imager", pixel_size_um=0.1857 if k % 2 else 0.3714, magnification=500 if k % 2 else 250,
     )  # fmt: skip
 
@@ -163,32 +180,34 @@ def _review(desk: Desk) -> None:
         reviews.decide(desk, actor("reviewer"), each["id"], "accepted")
 
 
-def _annotate(desk: Desk, shown: list[dict[str, Any]]) -> None:
+def _annotate(desk: Desk, shown: list[dict[str, Any]], words: Words) -> None:
     for image, code in zip(shown, CODES, strict=True):
         annotations.add(desk, actor("reviewer"), image["sha256"], "class", label_=code)
     place = {"x": 90, "y": 60, "w": 130, "h": 90}
-    annotations.add(desk, actor("operator"), shown[0]["sha256"], "box", label_=HOSTILE, geometry=place)
+    annotations.add(desk, actor("operator"), shown[0]["sha256"], "box", label_=words.label, geometry=place)
 
 
-def _round(desk: Desk, shown: list[dict[str, Any]]) -> None:
-    from sorby.study import read_scheme
-
+def _round(desk: Desk, words: Words) -> None:
     who = actor("supervisor")
     found = candidates.labelled_images(desk, who, read_scheme("steel"))
-    study = rounds.plan_round(desk, who, "Steel, autumn round", "steel", found, RATERS, repeats=2, seed=1)
+    study = rounds.plan_round(
+        desk, who, "Steel, autumn round", "steel", found, ("Ada", "Ben", "Chloe", words.rater), repeats=2, seed=1
+    )
     rounds.set_state(desk, who, study.id, "open")
     rng = np.random.default_rng(5)
+    truth = {item["name"]: item["label"] for item in rounds.get_design(desk, who, study.id)["items"]}
+    orders = Design.from_dict(rounds.get_design(desk, who, study.id))
     for invitation in rounds.invite(desk, who, study.id)[:2]:
         secret = invitation.url.rpartition("/")[2]
         rating.save_profile(desk, secret, {"experience_years": 7, "frequency": "daily"})
-        for place in range(1, len(shown) + 3):
-            code = str(rng.choice(CODES))
-            comment = HOSTILE if place == 1 else ""
+        for place, showing in enumerate(orders.order_of(invitation.name), 1):
+            code = truth[showing.item] if rng.random() < 0.6 else str(rng.choice(CODES))
+            comment = words.comment if place == 1 else ""
             answer = {"class": code[0], "code": code, "criterion": "average", "comment": comment}
             rating.save_rating(desk, secret, place, answer, float(rng.uniform(4, 30)))
 
 
-def _consensus(desk: Desk) -> None:
+def _consensus(desk: Desk, words: Words) -> None:
     who = actor("supervisor")
     made = candidates.cases(desk, who, ["S-17", "S-19", "S-20"], ["G", "M", "G"])
     session = consensus.create_session(desk, who, "Where the model looks", made, ["reviewer", "second"])
@@ -197,17 +216,15 @@ def _consensus(desk: Desk) -> None:
         with desk.database.read() as reading:
             user = reading.scalars(select(tables.User).filter_by(name=name)).one()
         judge = Actor(user.id, name, user.role, GRANTED[Role(user.role)])
-        consensus.judge_alone(desk, judge, session.id, "S-17", answers, ["pore"], HOSTILE)
+        consensus.judge_alone(desk, judge, session.id, "S-17", answers, ["pore"], words.comment)
 
 
-def serve(home: Path, port: int) -> None:
+def serve(home: Path, port: int, words: Words) -> None:
     """Make a sample station and serve it."""
-    import os
-
     import uvicorn
 
     os.environ["NICEGUI_STORAGE_PATH"] = str(home / "pages")
-    desk = make(home, f"http://127.0.0.1:{port}")
+    desk = make(home, f"http://127.0.0.1:{port}", words)
     from sorby.station.app import create_app
     from sorby.station.pages import mount
 
@@ -215,4 +232,4 @@ def serve(home: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]), CALM if "calm" in sys.argv else Words())

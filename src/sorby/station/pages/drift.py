@@ -11,6 +11,10 @@ from sorby.station.pages.frame import Visitor, head, page
 from sorby.station.pages.wording import figure
 from sorby.station.permissions import Permission
 
+_KINDS = {
+    "p": "Shares (p chart)", "laney-p": "Shares (Laney\u2019s p\u2032 chart)", "ewma": "Moving average (EWMA)",
+    "x-bar": "Means (X-bar chart)", "individuals": "Single values",
+}  # fmt: skip
 _TITLES = {
     "referred": "Share of referred images", "referred, moving average": "Share of referred images, moving average",
     "confidence": "Mean confidence", "novelty": "Mean novelty p-value",
@@ -54,7 +58,7 @@ def _charts(told: drift.Drift) -> None:
         table(
             ["Period", "Chart", "Rule", "Value", "Images"],
             [
-                [each["period"], _titled(each["chart"]), f"{each['rule']}: {each['meaning']}",
+                [each["period"], _titled(each["chart"]), each["meaning"],
                  figure(each["value"]), each["n"] if each["n"] is not None else ""]
                 for each in told.alarms[:30]
             ],
@@ -65,6 +69,8 @@ def _charts(told: drift.Drift) -> None:
         for name, chart in told.charts.items():
             with box("sheet stack tight", "section"):
                 _chart(_titled(name), chart, told.periods)
+    for warning in dict.fromkeys(str(each) for chart in told.charts.values() for each in chart["warnings"]):
+        note(f"{warning[:1].upper()}{warning[1:]}.")
     for name, reason in told.not_charted.items():
         note(f"{_titled(name)}: not charted, {reason}.")
 
@@ -88,9 +94,7 @@ def _chart(title: str, chart: dict[str, Any], periods: list[str]) -> None:
             title=words, baseline=sum(bool(each) for each in chart["baseline"]),
         )
     )  # fmt: skip
-    text(f"{chart['kind']}; grey: the baseline; dashed: limits", "small soft")
-    for warning in chart["warnings"]:
-        text(str(warning), "small soft")
+    text(f"{_KINDS.get(chart['kind'], chart['kind'])}; grey: the baseline; dashed: limits", "small soft")
 
 
 def put() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sorby.station import bundles, consensus, images, jobs, records, reviews, rounds
+from sorby.station import bundles, consensus, demo, images, jobs, records, reviews, rounds
 from sorby.station.desk import Refused
 from sorby.station.pages.elements import box, button, heading, link, table, text
-from sorby.station.pages.frame import Visitor, head, page, said
+from sorby.station.pages.frame import Visitor, head, page
 from sorby.station.pages.inspecting import verdict_row
 from sorby.station.pages.specimens import show_shot
 from sorby.station.pages.wording import when
@@ -88,15 +88,15 @@ def _welcome(visitor: Visitor) -> None:
         text("Open the demo project to see everything at work: made-up steel images, a small model, a review queue, a "
              "round robin with simulated raters and a consensus session. It takes about a minute.")  # fmt: skip
 
-        async def demo() -> None:
-            from sorby.station import demo as project
-
-            job = await visitor.ask(project.start)
-            said("The demo project is being made.")
-            visitor.go(f"/jobs?job={job['id']}")
+        async def open_demo() -> None:
+            await visitor.ask(demo.start)
+            visitor.go("/jobs")
 
         with box("row"):
-            button("Open the demo project", visitor.does(demo), "first")
+            if visitor.may(Permission.MANAGE_STATION) or visitor.may(Permission.ORGANISE):
+                button("Open the demo project", visitor.does(open_demo), "first")
+            else:
+                text("An administrator or a supervisor opens it.", "soft")
             if visitor.may(Permission.MANAGE_STATION):
                 link("Add your own bundle", "/models/new", "button")
             if visitor.may(Permission.MANAGE_ACCOUNTS):

@@ -64,7 +64,7 @@ async def _image(visitor: Visitor) -> None:
             if len(found) > 1:
                 table(
                     ["Verdict", "State", "When"],
-                    [_line(each) for each in found[:12]],
+                    [_line(each) for each in found[:6]],
                     caption="Verdicts on this image, the newest first",
                 )
 
@@ -279,14 +279,14 @@ async def _compare(visitor: Visitor) -> None:
     place = box("stack")
     table(
         ["Image", *names.values(), "", ""],
-        [_compared_row(visitor, line, list(names), place) for line in found["images"]],
+        [_compared_row(visitor, line, names, place) for line in found["images"]],
         caption="Images on which the bundles disagree come first",
     )
     if found["images"]:
-        await _side_by_side(visitor, found["images"][0], list(names), place)
+        await _side_by_side(visitor, found["images"][0], names, place)
 
 
-def _compared_row(visitor: Visitor, line: dict[str, Any], bundles: list[str], place: Any) -> list[Any]:
+def _compared_row(visitor: Visitor, line: dict[str, Any], bundles: dict[str, str], place: Any) -> list[Any]:
     cells: list[Any] = [line["image_name"]]
     for sha in bundles:
         verdict = line["verdicts"].get(sha)
@@ -296,18 +296,19 @@ def _compared_row(visitor: Visitor, line: dict[str, Any], bundles: list[str], pl
     return [*cells, lambda: mark(*agree), lambda: button("Side by side", show, "small")]
 
 
-async def _side_by_side(visitor: Visitor, line: dict[str, Any], bundles: list[str], place: Any) -> None:
+async def _side_by_side(visitor: Visitor, line: dict[str, Any], bundles: dict[str, str], place: Any) -> None:
     image = await visitor.ask(images.get, line["image"])
     place.clear()
     with place:
         heading(line["image_name"])
         with box("halves"):
-            for sha in bundles:
+            for sha, name in bundles.items():
                 verdict = line["verdicts"].get(sha)
                 if verdict is None:
                     continue
                 with box("stack tight"):
                     with box("row"):
+                        text(name, "soft")
                         show_label(verdict)
                         state_mark(verdict)
                     Viewer(

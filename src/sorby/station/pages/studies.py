@@ -243,6 +243,8 @@ def show_results(found: dict[str, Any]) -> None:
     _majority(found["majority"])
     _raters(found["raters"])
     _repeatability(found["repeatability"])
+    _attributes(found["attribute_agreement"])
+    _model(found["model"])
 
 
 def estimate(found: Any, *, share: bool = True) -> str:
@@ -252,7 +254,7 @@ def estimate(found: Any, *, share: bool = True) -> str:
     write: Callable[[float], str] = partial(percent, digits=1) if share else figure
     ends = found.get("ci95")
     inside = f" ({write(ends[0])} to {write(ends[1])})" if ends and None not in ends else ""
-    return f"{write(found['value'])}{inside}, n = {found['n']}"
+    return f"{write(found['value'])}{inside}, n\u00a0=\u00a0{found['n']}"
 
 
 def _accuracy(found: dict[str, Any]) -> None:
@@ -314,6 +316,41 @@ def _repeatability(found: dict[str, Any] | None) -> None:
               caption=f"Raters with themselves, {found['items']} images shown twice", figures=(2,))  # fmt: skip
     if found.get("note"):
         note(str(found["note"]))
+
+
+def _attributes(found: dict[str, Any]) -> None:
+    """Show the study in the terms of measurement systems analysis."""
+    for level, values in found.items():
+        once = values["once"]
+        table(
+            ["Appraiser", "Agrees with the standard", "Rule of thumb", "Kappa", "Misses", "False alarms"],
+            [
+                [each["name"], estimate(each["with_standard"]), str(each["with_standard"]["band"] or ""),
+                 estimate(each["kappa"], share=False), estimate(each["miss_rate"]), estimate(each["false_alarm_rate"])]
+                for each in once["appraisers"]
+            ],
+            caption=f"Attribute agreement: {_LEVELS.get(level, level).lower()}",
+        )  # fmt: skip
+        text(f"All agree with each other: {estimate(once['between'])}; all with the standard: "
+             f"{estimate(once['all_with_standard'])}. Bands: {once['limits']['source']}.", "small soft")  # fmt: skip
+
+
+def _model(found: dict[str, Any] | None) -> None:
+    """Show the model as one more appraiser."""
+    if found is None:
+        return
+    levels = {level: values for level, values in found.items() if isinstance(values, dict) and "accuracy" in values}
+    table(
+        ["Model beside the people", "Correct", "Over the panel", "Better than", "Worse than"],
+        [
+            [_LEVELS.get(level, level.capitalize()), estimate(each["accuracy"]), estimate(each["over_panel"]),
+             f"{each['better_than']} of {each['raters']}", f"{each['worse_than']} of {each['raters']}"]
+            for level, each in levels.items()
+        ],
+        nothing="The model said nothing of these images.",
+    )  # fmt: skip
+    for warning in found["warnings"]:
+        note(str(warning), "warn")
 
 
 def put() -> None:
