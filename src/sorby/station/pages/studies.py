@@ -37,7 +37,8 @@ _COEFFICIENTS = {
     "brennan_prediger": "Brennan\u2013Prediger", "kendall_w": "Kendall\u2019s W",
 }  # fmt: skip
 _LEVELS = {
-    "class": "Class", "code": "Code", "size": "Size", "reduced": "Reduced classes", "verdict": "Accept or reject",
+    "class": "Class", "code": "Code", "size": "Size", "reduced": "Reduced classes",
+    "merged": "Codes as labels have them", "verdict": "Accept or reject",
 }  # fmt: skip
 
 
@@ -243,8 +244,12 @@ def show_results(found: dict[str, Any]) -> None:
     _majority(found["majority"])
     _raters(found["raters"])
     _repeatability(found["repeatability"])
-    _attributes(found["attribute_agreement"])
-    _model(found["model"])
+    # A model that names classes alone is no appraiser of codes.
+    coded = found["model"] is not None and bool(
+        set(found["model"]["verdicts"].values()) & set(found["chosen"]["codes"])
+    )
+    _attributes(found["attribute_agreement"], None if found["model"] is None or coded else found["model"]["name"])
+    _model(found["model"], coded=coded)
 
 
 def estimate(found: Any, *, share: bool = True) -> str:
@@ -297,13 +302,18 @@ def _raters(found: list[dict[str, Any]]) -> None:
     table(
         ["Rater", "Rates", "Class", "Code", "Steps off", "Seconds an image"],
         [
-            [each["rater"], str(each.get("frequency") or ""), estimate(each.get("class")), estimate(each.get("code")),
+            [each["rater"], _who(each), estimate(each.get("class")), estimate(each.get("code")),
              figure(each.get("mean_steps"), 2), figure(each.get("median_seconds"), 0)]
             for each in found
         ],
         caption="Each rater",
         figures=(4, 5),
     )  # fmt: skip
+
+
+def _who(rater: dict[str, Any]) -> str:
+    words = [str(rater["profile"].get("frequency", "")), "simulated" if rater["simulated"] else ""]
+    return ", ".join(word for word in words if word)
 
 
 def _repeatability(found: dict[str, Any] | None) -> None:
@@ -318,8 +328,8 @@ def _repeatability(found: dict[str, Any] | None) -> None:
         note(str(found["note"]))
 
 
-def _attributes(found: dict[str, Any]) -> None:
-    """Show the study in the terms of measurement systems analysis."""
+def _attributes(found: dict[str, Any], of_classes: str | None) -> None:
+    """Show the study in the terms of measurement systems analysis; one appraiser may know classes alone."""
     for level, values in found.items():
         once = values["once"]
         table(
@@ -328,6 +338,7 @@ def _attributes(found: dict[str, Any]) -> None:
                 [each["name"], estimate(each["with_standard"]), str(each["with_standard"]["band"] or ""),
                  estimate(each["kappa"], share=False), estimate(each["miss_rate"]), estimate(each["false_alarm_rate"])]
                 for each in once["appraisers"]
+                if level == "class" or each["name"] != of_classes
             ],
             caption=f"Attribute agreement: {_LEVELS.get(level, level).lower()}",
         )  # fmt: skip
@@ -335,11 +346,15 @@ def _attributes(found: dict[str, Any]) -> None:
              f"{estimate(once['all_with_standard'])}. Bands: {once['limits']['source']}.", "small soft")  # fmt: skip
 
 
-def _model(found: dict[str, Any] | None) -> None:
+def _model(found: dict[str, Any] | None, *, coded: bool) -> None:
     """Show the model as one more appraiser."""
     if found is None:
         return
-    levels = {level: values for level, values in found.items() if isinstance(values, dict) and "accuracy" in values}
+    levels = {
+        level: values
+        for level, values in found.items()
+        if isinstance(values, dict) and "accuracy" in values and (coded or level == "class")
+    }
     table(
         ["Model beside the people", "Correct", "Over the panel", "Better than", "Worse than"],
         [
