@@ -165,6 +165,7 @@ def kill_many(server: Server, kills: int, gap: float, share: float) -> Counter[s
     rng = np.random.default_rng(1863)
     done: Counter[str] = Counter()
     while sum(done.values()) < kills:
+        print(f"killed {dict(done)} of {kills}", file=sys.stderr, flush=True)
         time.sleep(float(rng.uniform(0, 2 * gap)))
         workers = server.worker_pids()
         if rng.uniform() < share or not workers:

@@ -165,3 +165,16 @@ def test_locked_template_stays_as_it_is(station) -> None:
     assert (entry.meaning, entry.new) == ("approved", cues)
     with station.desk.database.read() as session:
         assert session.scalars(select(tables.Template.content)).one() == cues
+
+
+def test_a_round_robin_runs_on_either_database(either_station) -> None:
+    desk, who = either_station.desk, either_station.actors["supervisor"]
+    images = [Wanted(add_image(either_station, k), label) for k, label in enumerate(LABELS)]
+    study = rounds.plan_round(desk, who, "autumn", "steel", images, ["R1", "R2"], seed=1)
+    rounds.set_state(desk, who, study.id, "open")
+    links = [one.url.rpartition("/")[2] for one in rounds.invite(desk, who, study.id)]
+    jobs = [(secret, place) for secret in links for place in range(1, 6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda job: rating.save_rating(desk, job[0], job[1], GOOD, 1.0), jobs))
+    assert rounds.round_results(desk, who, study.id)["progress"]["finished"] == 2
+    assert verify_record(desk).intact
