@@ -86,6 +86,13 @@ def test_agreement_never_grows_from_one_appraiser_to_all(rng: np.random.Generato
     assert len(found.pairs) == 6
 
 
+def test_a_crowd_is_not_compared_two_by_two_and_that_is_said(rng: np.random.Generator) -> None:
+    found = attribute_agreement(rng.integers(0, 2, (5, 41, 1)), [0, 1, 0, 1, 1])
+    assert found.pairs == {}
+    assert found.as_dict()["pairs_left_out"]
+    assert found.fleiss is not None
+
+
 def test_a_gap_takes_the_item_from_that_appraiser_and_from_all_together() -> None:
     ratings = np.array([[["a"], ["a"]], [["b"], [None]], [["b"], ["b"]]], dtype=object)
     found = attribute_agreement(ratings, ["a", "b", None])

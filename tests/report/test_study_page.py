@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -21,6 +22,15 @@ TABLE = measures(20, seed=3)
 DESIGN = designed(TABLE, raters=6, repeats=3)
 RATINGS = rated(DESIGN, TABLE)
 MADE = provenance.describe(0)
+
+
+def plain(value: Any) -> Any:
+    """Results as they come back from JSON: what is not defined is None."""
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 class _Outline(HTMLParser):
@@ -103,3 +113,26 @@ def test_the_bar_is_as_long_as_it_says_and_hides_nothing() -> None:
     assert (before_the_words == 0).sum(axis=1).max() == 80
     assert with_micron_bar(pixels, None).shape == (300, 400)
     assert with_micron_bar(np.stack([pixels] * 3, axis=2), 0.25).shape == (*drawn.shape, 3)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_study_has_results_and_a_page_at_any_moment(seed: int) -> None:
+    """Few images, few raters, labels of any kind or none, gaps, images that nobody could rate."""
+    rng = np.random.default_rng(seed)
+    scheme = read_scheme("steel" if seed % 3 else "accept-reject")
+    labels = [*scheme.codes, *scheme.reduced_codes, *scheme.class_names, ""]
+    items = []
+    for k in range(int(rng.integers(1, 8))):
+        label = str(rng.choice(labels))
+        items.append(Item(f"I{k}", f"{k:064x}", f"{k}.png", label, scheme.class_of(label) or ""))
+    raters = [f"R{k}" for k in range(int(rng.integers(1, 5)))]
+    design = plan("running", scheme, items, raters, repeats=1 if len(items) > 2 else 0, seed=seed, created=CREATED)
+    rows: list[dict[str, Any]] = [{"rater": "R0", "image": design.orders["R0"][0], "flags": "cannot_rate"}]
+    for rater in design.raters:
+        for showing in design.order_of(rater)[1:]:
+            code = str(rng.choice(scheme.codes))
+            rows.append({"rater": rater, "image": showing.code, "code": code if rng.random() < 0.7 else ""})
+    model = ModelRatings("m", {item.name: str(rng.choice(scheme.reduced_codes)) for item in items[::2]})
+    found = plain(results(design, rating_rows(design, rows), model if seed % 2 else None))
+    json.dumps(found, allow_nan=False)
+    assert "<h2>Agreement</h2>" in study_page(design, found, MADE)

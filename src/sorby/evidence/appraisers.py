@@ -30,6 +30,8 @@ EFFECTIVENESS_LIMITS = (0.90, 0.80)
 MISS_LIMITS = (0.02, 0.05)
 FALSE_ALARM_LIMITS = (0.05, 0.10)
 KAPPA_LIMITS = (0.75, 0.40)
+#: More appraisers than these are not compared two by two: a table of a thousand pairs tells nobody anything.
+MOST_PAIRED = 40
 _EXACT = "Clopper-Pearson"
 
 
@@ -100,7 +102,7 @@ class AttributeAgreement:
     fleiss : Agreement or None
         Kappa between appraisers, each trial a rater of its own.
     pairs : dict of (str, str) to Agreement or None
-        Cohen's kappa between two appraisers, trial by trial.
+        Cohen's kappa between two appraisers, trial by trial; empty for more than `MOST_PAIRED`.
     trials : int
     """
 
@@ -123,6 +125,7 @@ class AttributeAgreement:
                 {"one": one, "other": other, "kappa": None if kappa is None else kappa.as_dict()}
                 for (one, other), kappa in self.pairs.items()
             ],
+            "pairs_left_out": len(self.appraisers) > MOST_PAIRED,
             "limits": {
                 "source": "rules of thumb of the AIAG manual (MSA, 4th edition); agree on your own",
                 "effectiveness": list(EFFECTIVENESS_LIMITS),
@@ -199,7 +202,7 @@ def attribute_agreement(
     same = everybody & (codes.reshape(n, -1) == codes[:, :1, 0]).all(axis=1)
     pairs = {
         (names[a], names[b]): _cohen(codes[:, a, :].ravel(), codes[:, b, :].ravel())
-        for a, b in combinations(range(people), 2)
+        for a, b in combinations(range(people if people <= MOST_PAIRED else 0), 2)
     }
     return AttributeAgreement(
         found,
