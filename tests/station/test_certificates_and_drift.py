@@ -10,6 +10,7 @@ from pypdfium2 import PdfDocument
 from sorby.errors import InputError
 from sorby.record import Anchor
 from sorby.station import certificates
+from sorby.station.database import tables
 from sorby.station.desk import Conflict, NotFound, Refused
 from sorby.station.drift import drift
 from sorby.station.records import list_anchors, list_entries, verify_record
@@ -106,3 +107,20 @@ def test_instruments_are_charted_apart(station) -> None:
     assert drift(station.desk, station.actors["auditor"], bundle, instrument="LM1").images == [1]
     with pytest.raises(InputError):
         drift(station.desk, station.actors["auditor"], bundle, instrument="LM3")
+
+
+def test_what_was_measured_is_printed_with_its_standard(station) -> None:
+    bundle, image = add_bundle(station), add_image(station, 1, "100Cr6-17")
+    measured = {
+        "kind": "grains", "standard": "ASTM E112-13(2021)", "warnings": [],
+        "figures": [{"name": "G (planimetric)", "value": 8.25, "ci95": [8.0, 8.5], "unit": ""}],
+    }  # fmt: skip
+    inspection = add_inspection(station, image, bundle)
+    with station.desk.database.write() as session:
+        row = session.get(tables.Inspection, inspection)
+        row.verdict = {**row.verdict, "measurement": measured}
+    (made,) = _issue(station)
+    page = certificates.page_file(station.desk, station.actors["auditor"], made.id)
+    text = PdfDocument(page)[0].get_textpage().get_text_bounded()
+    for words in ("G (planimetric)", "8.25", "ASTM E112-13(2021)"):
+        assert words in text, words

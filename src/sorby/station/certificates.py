@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from sorby._version import __version__
 from sorby.errors import InputError
 from sorby.record import Anchor
-from sorby.report.certificate import Certificate, CertificateImage, Conclusion, Letterhead, Review
+from sorby.report.certificate import Certificate, CertificateImage, Conclusion, Letterhead, Measurement, Review
 from sorby.report.certificate_tables import write_certificates
 from sorby.station import images, inspections
 from sorby.station.accounts import confirm
@@ -208,8 +208,8 @@ def _certificate(
         particulars={**particulars, **_instruments(fit)},
         images=tuple(_printed(desk, each) for each in fit), reviews=(*reviews, signed), bundle=bundles[0][0],
         bundle_sha256=bundles[0][1], software=f"sorby {__version__}", data=data,
-        record=stated, record_url=f"{desk.settings.public_url}/certificates/{number}",
-        remarks=(*remarks, *said),
+        measurements=tuple(_measurements(fit)), record=stated,
+        record_url=f"{desk.settings.public_url}/certificates/{number}", remarks=(*remarks, *said),
     )  # fmt: skip
 
 
@@ -231,6 +231,19 @@ def _conclusion(fit: Sequence[Mapping[str, Any]]) -> Conclusion:
         novelty=min(novelties) if novelties else None, reasons=tuple(reasons),
         decision=_told(finals) if decided else "",
     )  # fmt: skip
+
+
+def _measurements(fit: Sequence[Mapping[str, Any]]) -> Iterator[Measurement]:
+    """Yield what was measured in each image; the image is named where there are several."""
+    for each in fit:
+        found = each["verdict"].get("measurement") or {"figures": [], "standard": ""}
+        standard, _, edition = str(found["standard"]).partition(":")
+        for figure in found["figures"]:
+            yield Measurement(
+                str(figure["name"]), float(figure["value"]), str(figure["unit"]),
+                None if figure["ci95"] is None else (float(figure["ci95"][0]), float(figure["ci95"][1])),
+                standard, edition, str(each["image_name"]) if len(fit) > 1 else "",
+            )  # fmt: skip
 
 
 def _told(counted: Counter[str]) -> str:

@@ -160,6 +160,7 @@ def _classifying(opened: OpenBundle, explain: bool) -> Inspector:
             "scale_source": verdict.scale_source,
             "notes": list(verdict.notes),
             "findings": [],
+            "guarantee": facts["guarantee"],
             "trace": trace(_bundle_facts(opened), facts, steps, parts),
         }
         return Said(
@@ -250,7 +251,8 @@ def _scoring(file: Path, opened: OpenBundle) -> Inspector:
         ]
         label = "anomalous" if anomalous else "good"
         verdict = {
-            "score": score, "threshold": threshold.value, "pixel_size_um": scale, "notes": [], "findings": findings,
+            "score": score, "threshold": threshold.value, "guarantee": threshold.guarantee,
+            "pixel_size_um": scale, "notes": [], "findings": findings,
             "n_findings": len(regions), "trace": trace(_bundle_facts(opened), facts, steps, parts),
         }  # fmt: skip
         return Said(wanted.sha256, label, None, [label], novelty, reasons, value, verdict, pictures)
@@ -334,6 +336,7 @@ def _boxed(
         "notes": list(image.notes),
         "findings": findings,
         "n_findings": len(found),
+        "guarantee": facts["guarantee"],
         "trace": trace(_bundle_facts(opened), facts, steps, parts),
     }
     return Said(
