@@ -195,6 +195,8 @@ FLEISS_KAPPA = {
     "reduced codes, daily raters": 0.318,
 }
 SIZE_ACCURACY = {"G": 0.21, "B": 0.23, "M": 0.16}
+MAJORITY = {"equal": 6, "adjacent": 8}
+"""Of the 20 images of the round robin: those whose most frequent code is the label, or beside it."""
 
 FLAWS = (
     "Test sets differ: 326 images for the global and size models, 329 for the subtype model; stage accuracies must"

@@ -26,6 +26,7 @@ from sorby.workflow.explaining import stage_layers
 from sorby.workflow.fitting import make_trainer
 from sorby.workflow.papers import comparing
 from sorby.workflow.papers import durmaz2023 as s1
+from sorby.workflow.papers.steel_raters import rater_rows, rater_table
 from sorby.workflow.runs import noting
 
 Floats = npt.NDArray[np.float64]
@@ -142,9 +143,10 @@ def _round_robin(bench: Bench, cells: dict[str, Any]) -> Part:
         "full codes": fleiss_kappa(ratings),
         "subtype": fleiss_kappa(np.array([[code[0] for code in row] for row in ratings], object)),
     }
+    flag = f"{comparing.NOT_COMPARABLE}: other images, drawn without regard to difficulty"
     rows = [{"what": name, "published": s1.FLEISS_KAPPA[name],
              "ours": {"value": found.value, "ci95": found.ci95}, "n": len(chosen),
-             "flag": f"{comparing.NOT_COMPARABLE}: other images, drawn without regard to difficulty"}
+             "flag": flag}
             for name, found in kappas.items()]  # fmt: skip
     cells["fleiss_kappa"] = rows
     table = Table(
@@ -153,11 +155,13 @@ def _round_robin(bench: Bench, cells: dict[str, Any]) -> Part:
          Column("n", "images", "count"), Column("flag", "comparable?", "flag")),
         rows,
     )  # fmt: skip
+    right = rater_rows(ratings, labels, flag)
+    cells["rater_accuracy"] = right
     svg = paper_figures.rating_bubbles(merged, labels, "fig-5")
     caption = (
         f"What {len(columns)} raters called {len(chosen)} images; green is the label, a ring where nobody chose it."
     )
-    return Part(title, tables=[table], figures=[Figure(svg, caption, 620)])
+    return Part(title, tables=[table, rater_table(right)], figures=[Figure(svg, caption, 620)])
 
 
 # -- pictures ---------------------------------------------------------------------------------------------
