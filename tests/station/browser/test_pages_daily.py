@@ -107,10 +107,12 @@ def test_marks_are_drawn_counted_and_removed(enter):
         page.mouse.up()
     page.get_by_role("button", name="Keep mask").click()
     row = page.get_by_role("row").filter(has_text="connected parts")
+    expect(page.get_by_label("Label")).to_have_value("scratch")  # what was chosen stays for the next mark
     expect(row).to_contain_text("mask, 2 connected parts")
     expect(row).to_contain_text("scratch")
     page.get_by_label("Tool").select_option("box")
     page.get_by_label("Origin unknown").check()
+    page.evaluate("scrollTo(0, 0)")  # fields below the image were filled in
     box = page.locator(".viewer canvas").first.bounding_box()
     page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"])
     page.mouse.down()

@@ -33,8 +33,7 @@ class Text(TextElement):
 class Field(ValueElement[Any], component="static/field.js"):
     """One labelled field of a form."""
 
-    VALUE_PROP = "value"
-    LOOPBACK = False
+    LOOPBACK = False  # what is being typed is not sent back into the field
 
     def __init__(self, label: str, value: Any, kind: str, **properties: Any) -> None:
         super().__init__(value=value)
