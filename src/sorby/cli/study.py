@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from sorby.cli._frame import LazyGroup, reports
 from sorby.cli._options import column_options, device_option, out_option, signed_option
-from sorby.errors import InputError
+from sorby.errors import InputError, MissingPartError
 
 _TITLES = {
     "fleiss_kappa": "Fleiss' kappa",
@@ -206,3 +207,33 @@ def simulate(folder: Path, data: Path, noise: float, seed: int) -> dict[str, Any
     from sorby.workflow.study_reports import simulate_raters
 
     return simulate_raters(folder, data, seed=seed, noise=noise)
+
+
+# -- in the station ---------------------------------------------------------------------------------------
+
+
+def _show_open(result: dict[str, Any]) -> str:
+    width = max(len(name) for name in result["links"])
+    links = [f"{name:<{width}}  {url}" for name, url in result["links"].items()]
+    return "\n".join([result["url"], "", *links, "", "each link is told this once, and is its rater's key"])
+
+
+@study.command("open")
+@click.argument("folder", metavar="STUDY", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--images", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path(),
+              metavar="FOLDER", help="Where the corpus's images lie; here where absent.")  # fmt: skip
+@click.option("--home", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="The station's folder, as for sorby serve.")  # fmt: skip
+@click.option("--database", metavar="URL", envvar="SORBY_STATION_DATABASE", help="As for sorby serve.")
+@reports(_show_open)
+def open_(folder: Path, images: Path, home: Path | None, database: str | None) -> dict[str, Any]:
+    """Open STUDY in the station: raters sign in by a link each, and rate in a browser.
+
+    Example: sorby study open round-robin --images phantoms --home station
+    """
+    if find_spec("sqlalchemy") is None or find_spec("fastapi") is None:
+        raise MissingPartError("the station is not installed", "pip install 'sorby[station]'")
+    from sorby.bundle.keys import home as configuration
+    from sorby.station.opening import open_round
+
+    return open_round(home if home is not None else configuration() / "station", folder, images, database)
