@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfgen.canvas import Canvas
@@ -130,7 +131,7 @@ class _Writer:
 
     def table(self, rows: Sequence[Sequence[Paragraph]], widths: Sequence[float], *, ruled: bool = True) -> Table:
         pad = 1.7 * self.level.scale
-        rules = [
+        rules: list[tuple[Any, ...]] = [
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
             ("LEFTPADDING", (0, 0), (0, -1), 0),
             ("RIGHTPADDING", (0, 0), (-1, -1), 6),

@@ -47,11 +47,12 @@ def bubbles(
         colours = np.where(right[columns, rows], GREEN, BLUE)
         area = min(_AREA, _LARGEST / max(1, number.max(initial=1)))
         axes.scatter(columns, rows, s=area * number, c=colours, alpha=0.85, linewidths=0, zorder=3)
-        for x, y, count in zip(columns, rows, number, strict=True):
+        for x, y, count in zip(columns.tolist(), rows.tolist(), number.tolist(), strict=True):
             axes.text(x, y, str(count), ha="center", va="center_baseline", fontsize=7, color=PAPER, weight="bold",
                       zorder=4)  # fmt: skip
         missed = right & ~(counts.astype(bool) & right).any(axis=1)[:, None]
-        axes.scatter(*np.nonzero(missed), s=_RING, facecolors="none", edgecolors=GREEN, linewidths=1.3, zorder=3)
+        across, down = np.nonzero(missed)
+        axes.scatter(across, down, s=_RING, facecolors="none", edgecolors=GREEN, linewidths=1.3, zorder=3)
         for y in range(1, len(codes)):
             if classes[y] != classes[y - 1]:
                 axes.axhline(y - 0.5, color=MUTED, linewidth=0.9)
