@@ -55,11 +55,12 @@ def test_lines_that_are_no_entries_do_not_end_the_reading(tmp_path):
 @pytest.mark.parametrize("wal", [False, True])
 def test_a_database_in_use_is_read_and_left_as_it_is(tmp_path, wal):
     path = tmp_path / "with space & 100%.db"
-    fill(path, CHAIN, wal=wal)
+    writer = fill(path, CHAIN, wal=wal)  # held open: closing it would write what is in the WAL into the file
     before = path.read_bytes()
     assert list(read_record(path)) == CHAIN
     assert list(read_record(f"sqlite:///{path}")) == CHAIN
     assert path.read_bytes() == before
+    writer.close()
 
 
 def test_what_was_changed_in_the_table_is_found(tmp_path):
